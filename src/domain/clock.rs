@@ -1,0 +1,81 @@
+//! The one clock port. The test clock is an offset on the real one, zero outside `dev` and tests, so that
+//! PostgreSQL can decide with its own clock plus the same offset. Credentials never see the offset.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use entity::Millis;
+
+/// Wall clock plus offset; clones share the offset.
+#[derive(Clone, Debug, Default)]
+pub struct Clock {
+    offset: Arc<AtomicI64>,
+}
+
+impl Clock {
+    /// Now, offset included.
+    #[must_use]
+    pub fn now(&self) -> Millis {
+        Self::wall().plus(self.offset_millis())
+    }
+
+    /// Now without the offset: what credentials are judged by.
+    #[must_use]
+    pub fn wall() -> Millis {
+        #[expect(clippy::disallowed_methods, reason = "this is the clock")]
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+    }
+
+    /// The offset in milliseconds.
+    #[must_use]
+    pub fn offset_millis(&self) -> i64 {
+        self.offset.load(Ordering::Relaxed)
+    }
+
+    /// Moves the test clock forward (or back).
+    pub fn advance_millis(&self, millis: i64) {
+        self.offset.fetch_add(millis, Ordering::Relaxed);
+    }
+}
+
+/// RFC 3339 in UTC, truncated (never rounded up) to the second: `2026-01-02T03:04:05Z`.
+#[must_use]
+pub fn rfc3339(at: Millis) -> String {
+    rfc3339_with(at, SecondsFormat::Secs)
+}
+
+/// RFC 3339 in UTC with milliseconds, as the sharing API writes it.
+#[must_use]
+pub fn rfc3339_millis(at: Millis) -> String {
+    rfc3339_with(at, SecondsFormat::Millis)
+}
+
+fn rfc3339_with(at: Millis, format: SecondsFormat) -> String {
+    DateTime::<Utc>::from_timestamp_millis(at.0).unwrap_or_default().to_rfc3339_opts(format, true)
+}
+
+/// Reads an RFC 3339 time with a zone; fractions below the millisecond are cut.
+#[must_use]
+pub fn parse_rfc3339(text: &str) -> Option<Millis> {
+    DateTime::parse_from_rfc3339(text).ok().map(|at| Millis(at.timestamp_millis()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_truncated_on_the_wire_never_rounded_up() {
+        assert_eq!(rfc3339(Millis(1_767_323_045_999)), "2026-01-02T03:04:05Z");
+        assert_eq!(rfc3339_millis(Millis(1_767_323_045_999)), "2026-01-02T03:04:05.999Z");
+        assert_eq!(parse_rfc3339("2026-01-02T04:04:05.9999+01:00"), Some(Millis(1_767_323_045_999)));
+        assert_eq!(parse_rfc3339("2026-01-02T04:04:05"), None, "a time without a zone is no time");
+    }
+}

@@ -1,0 +1,19 @@
+//! Pure rules: no I/O, no async. What an address is, who may grant what, what a link proves, which refusals
+//! exist. Everything above decides with these and nothing here knows of databases or HTTP.
+
+pub mod authority;
+pub mod clock;
+pub mod email;
+pub mod host;
+pub mod invite;
+pub mod link_token;
+pub mod random;
+pub mod refusal;
+pub mod role;
+
+pub use authority::{Permission, Permissions, Scope, Standing};
+pub use clock::Clock;
+pub use email::EmailAddress;
+pub use host::Host;
+pub use link_token::{LinkClaims, LinkToken, MasterKey, MasterKeys};
+pub use refusal::{FieldError, Refusal};

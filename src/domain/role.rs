@@ -1,0 +1,31 @@
+//! Reading roles from what people write, and their names in the three API families.
+
+pub use entity::Role;
+
+use crate::domain::refusal::{FieldError, Refusal};
+
+/// A role of a workspace, exactly as spelled: `owner`, `admin`, `member` or `viewer`.
+///
+/// # Errors
+/// [`Refusal::MissingRole`] when empty, [`Refusal::Validation`] otherwise.
+pub fn workspace_role(text: &str) -> Result<Role, Refusal> {
+    read(text, &[Role::Owner, Role::Admin, Role::Member, Role::Viewer])
+}
+
+/// A role of a tenant: `owner`, `admin` or `member`; a tenant has no viewers.
+///
+/// # Errors
+/// As [`workspace_role`].
+pub fn tenant_role(text: &str) -> Result<Role, Refusal> {
+    read(text, &[Role::Owner, Role::Admin, Role::Member])
+}
+
+fn read(text: &str, allowed: &[Role]) -> Result<Role, Refusal> {
+    if text.is_empty() {
+        return Err(Refusal::MissingRole);
+    }
+    Role::parse(text).filter(|role| allowed.contains(role)).ok_or_else(|| {
+        let names: Vec<&str> = allowed.iter().map(|role| role.as_str()).collect();
+        Refusal::Validation(vec![FieldError::new("role", format!("must be one of {}", names.join(", ")))])
+    })
+}

@@ -1,0 +1,5 @@
+//! usher: a self-hosted, white-label invitation and membership server.
+
+pub mod config;
+pub mod domain;
+pub mod identity;
