@@ -1,0 +1,174 @@
+//! Opening both engines with the settings that the promises rest on: WAL and full sync on SQLite with one
+//! writing connection, short lock and statement limits on PostgreSQL.
+
+use std::{
+    str::FromStr,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use sea_orm::{ConnectOptions, Database, DatabaseConnection};
+use secrecy::ExposeSecret;
+use sqlx::{
+    Connection, PgConnection,
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
+};
+
+use super::StoreError;
+use crate::config::settings;
+
+/// How long a write waits for a lock, on either engine.
+const LOCK_WAIT: Duration = Duration::from_secs(1);
+/// How long one statement may run.
+pub(super) const STATEMENT_LIMIT: Duration = Duration::from_millis(1500);
+/// How long a request waits for a pooled connection.
+const ACQUIRE_WAIT: Duration = Duration::from_millis(1500);
+
+/// The instant after which SQLite's writer gives up its statement; PostgreSQL has its own limit.
+#[derive(Clone)]
+pub(super) struct StatementDeadline {
+    started: Instant,
+    /// milliseconds since `started`; 0 means none
+    at: Arc<AtomicI64>,
+}
+
+impl StatementDeadline {
+    fn new() -> Self {
+        Self { started: Instant::now(), at: Arc::new(AtomicI64::new(0)) }
+    }
+
+    pub(super) fn arm(&self) {
+        let at = self.started.elapsed() + STATEMENT_LIMIT;
+        self.at.store(i64::try_from(at.as_millis()).unwrap_or(0), Ordering::Relaxed);
+    }
+
+    pub(super) fn disarm(&self) {
+        self.at.store(0, Ordering::Relaxed);
+    }
+
+    fn passed(&self) -> bool {
+        let at = self.at.load(Ordering::Relaxed);
+        at != 0 && self.started.elapsed().as_millis() > u128::from(at.unsigned_abs())
+    }
+}
+
+pub(super) async fn open(
+    settings: &settings::Database,
+) -> Result<(DatabaseConnection, DatabaseConnection, StatementDeadline), StoreError> {
+    let url = settings.url.expose_secret();
+    let deadline = StatementDeadline::new();
+    if url.starts_with("sqlite:") {
+        let (write, read) = open_sqlite(url, settings.max_connections, &deadline).await?;
+        Ok((write, read, deadline))
+    } else {
+        let pool = open_postgres(url, settings.max_connections).await?;
+        Ok((pool.clone(), pool, deadline))
+    }
+}
+
+async fn open_sqlite(
+    url: &str,
+    connections: u32,
+    deadline: &StatementDeadline,
+) -> Result<(DatabaseConnection, DatabaseConnection), StoreError> {
+    let parsed = SqliteConnectOptions::from_str(url)
+        .map_err(|e| StoreError::unreachable(format!("database.url is no SQLite address: {e}")))?;
+    let file = parsed.get_filename().to_path_buf();
+    if let Some(folder) = file.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        std::fs::create_dir_all(folder).map_err(|e| {
+            StoreError::unreachable(format!("cannot make the folder {}: {e}", folder.display()))
+        })?;
+    }
+    let open = async |read_only: bool| {
+        let mut options = ConnectOptions::new(url);
+        options
+            .max_connections(if read_only { connections.max(2) } else { 1 })
+            .acquire_timeout(ACQUIRE_WAIT)
+            .sqlx_logging(false)
+            .record_stmt_in_spans(false)
+            .test_before_acquire(false);
+        options.map_sqlx_sqlite_opts(move |o| {
+            o.create_if_missing(!read_only)
+                .read_only(read_only)
+                .journal_mode(SqliteJournalMode::Wal)
+                // a committed invite survives a power cut; NORMAL would not promise that
+                .synchronous(SqliteSynchronous::Full)
+                .busy_timeout(LOCK_WAIT)
+                .foreign_keys(true)
+                .pragma("cache_size", "-16000")
+                .pragma("temp_store", "memory")
+                .statement_cache_capacity(256)
+        });
+        if !read_only {
+            let deadline = deadline.clone();
+            options.map_sqlx_sqlite_pool_opts(move |pool| {
+                let deadline = deadline.clone();
+                pool.after_connect(move |connection, _| {
+                    let deadline = deadline.clone();
+                    Box::pin(async move {
+                        let mut handle = connection.lock_handle().await?;
+                        handle.set_progress_handler(20_000, move || !deadline.passed());
+                        Ok(())
+                    })
+                })
+            });
+        }
+        Database::connect(options)
+            .await
+            .map_err(|e| StoreError::unreachable(format!("cannot open {}: {e}", file.display())))
+    };
+    // the writer first: it makes the file and its WAL, which read-only connections cannot
+    let write = open(false).await?;
+    let read = open(true).await?;
+    Ok((write, read))
+}
+
+async fn open_postgres(url: &str, connections: u32) -> Result<DatabaseConnection, StoreError> {
+    // one probe, because a pool hides "connection refused" behind its own timeout
+    let probe = tokio::time::timeout(Duration::from_secs(5), PgConnection::connect(url)).await;
+    match probe {
+        Ok(Ok(connection)) => {
+            let _ = connection.close().await;
+        }
+        Ok(Err(error)) => return Err(StoreError::unreachable(format!("cannot reach PostgreSQL: {error}"))),
+        Err(_) => return Err(StoreError::unreachable("cannot reach PostgreSQL: no answer in 5 s")),
+    }
+    let mut options = ConnectOptions::new(url);
+    options
+        .max_connections(connections.max(2))
+        .acquire_timeout(ACQUIRE_WAIT)
+        .sqlx_logging(false)
+        .record_stmt_in_spans(false)
+        .test_before_acquire_if_idle_for(Duration::from_secs(5));
+    options.map_sqlx_postgres_opts(|o| {
+        o.application_name("usher").statement_cache_capacity(256).options([
+            ("lock_timeout", format!("{}ms", LOCK_WAIT.as_millis())),
+            ("statement_timeout", format!("{}ms", STATEMENT_LIMIT.as_millis())),
+            ("idle_in_transaction_session_timeout", "15s".to_owned()),
+        ])
+    });
+    Database::connect(options)
+        .await
+        .map_err(|e| StoreError::unreachable(format!("cannot reach PostgreSQL: {e}")))
+}
+
+/// One connection without the limits of requests, for migrations and maintenance.
+pub(super) async fn open_unlimited(settings: &settings::Database) -> Result<DatabaseConnection, StoreError> {
+    let url = settings.url.expose_secret();
+    let mut options = ConnectOptions::new(url);
+    options.max_connections(1).sqlx_logging(false).record_stmt_in_spans(false);
+    options.map_sqlx_sqlite_opts(|o| {
+        o.journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .busy_timeout(Duration::from_secs(60))
+            .foreign_keys(true)
+            .create_if_missing(true)
+    });
+    options.map_sqlx_postgres_opts(|o| o.application_name("usher-maintenance"));
+    Database::connect(options)
+        .await
+        .map_err(|e| StoreError::unreachable(format!("cannot reach the database: {e}")))
+}

@@ -1,0 +1,85 @@
+//! The table `events`: numbered per tenant without gaps, under the tenant's lock, in the transaction of the
+//! change that each tells of.
+
+use entity::{InviteId, Millis, TenantId, WorkspaceId, event, tenant};
+use sea_orm::{
+    ActiveValue::Set,
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, ExprTrait, QueryFilter, QueryOrder,
+    sea_query::{Expr, Query},
+};
+
+/// An event about to be numbered.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewEvent {
+    /// What happened, such as `invite.created`.
+    pub kind: &'static str,
+    /// Invite it is about.
+    pub invite_id: Option<InviteId>,
+    /// Workspace it is about.
+    pub workspace_id: Option<WorkspaceId>,
+    /// Who did it.
+    pub actor: String,
+    /// Further facts; no address, no token.
+    pub data: Option<serde_json::Value>,
+}
+
+/// Numbers and writes events of one tenant, whose lock is held.
+///
+/// # Errors
+/// As any statement; `RecordNotFound` if the tenant has no row.
+pub async fn append(
+    conn: &impl ConnectionTrait,
+    tenant: TenantId,
+    at: Millis,
+    events: Vec<NewEvent>,
+) -> Result<(), DbErr> {
+    if events.is_empty() {
+        return Ok(());
+    }
+    let count = i64::try_from(events.len()).unwrap_or(i64::MAX);
+    let number = Query::update()
+        .table(tenant::Entity)
+        .value(tenant::Column::EventSeq, Expr::col(tenant::Column::EventSeq).add(count))
+        .and_where(tenant::Column::Id.eq(tenant))
+        .returning_col(tenant::Column::EventSeq)
+        .to_owned();
+    let row = conn.query_one(&number).await?;
+    let row = row.ok_or_else(|| DbErr::RecordNotFound(format!("tenant {tenant}")))?;
+    let last: i64 = row.try_get_by_index(0)?;
+    let first = last - count + 1;
+    let rows: Vec<event::ActiveModel> = events
+        .into_iter()
+        .zip(first..)
+        .map(|(new, seq)| event::ActiveModel {
+            tenant_id: Set(tenant),
+            seq: Set(seq),
+            kind: Set(new.kind.to_owned()),
+            invite_id: Set(new.invite_id),
+            workspace_id: Set(new.workspace_id),
+            actor: Set(new.actor),
+            data: Set(new.data.map(|data| data.to_string())),
+            at: Set(at),
+        })
+        .collect();
+    for chunk in super::constant_chunks(rows) {
+        event::Entity::insert_many(chunk).exec_without_returning(conn).await?;
+    }
+    Ok(())
+}
+
+/// All events of one invite, oldest first.
+///
+/// # Errors
+/// As any statement.
+pub async fn of_invite(
+    conn: &impl ConnectionTrait,
+    tenant: TenantId,
+    invite: InviteId,
+) -> Result<Vec<event::Model>, DbErr> {
+    event::Entity::find()
+        .filter(event::Column::TenantId.eq(tenant))
+        .filter(event::Column::InviteId.eq(invite))
+        .order_by_asc(event::Column::Seq)
+        .all(conn)
+        .await
+}

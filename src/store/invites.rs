@@ -1,0 +1,373 @@
+//! The table `invites`: finders, and the guarded statements that decide. Each change of state is one UPDATE
+//! whose WHERE repeats the whole precondition; no row changed means somebody else decided first, and the
+//! caller reads again to say why.
+
+use entity::{InviteId, InviteStatus, Millis, TenantId, UserId, invite};
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, ExprTrait,
+    IntoActiveModel, QueryFilter, QueryOrder, QuerySelect, Select,
+    sea_query::{Expr, SimpleExpr},
+};
+
+use super::tx::Tx;
+use crate::domain::Scope;
+
+/// The invite of this id within the tenant.
+///
+/// # Errors
+/// As any statement.
+pub async fn find(
+    conn: &impl ConnectionTrait,
+    tenant: TenantId,
+    id: InviteId,
+) -> Result<Option<invite::Model>, DbErr> {
+    invite::Entity::find_by_id(id).filter(invite::Column::TenantId.eq(tenant)).one(conn).await
+}
+
+/// The invite a link names, of whatever tenant: the caller proves the link with the row, and compares the
+/// row's tenant with where it was asked.
+///
+/// # Errors
+/// As any statement.
+pub async fn find_for_link(
+    conn: &impl ConnectionTrait,
+    id: InviteId,
+) -> Result<Option<invite::Model>, DbErr> {
+    invite::Entity::find_by_id(id).one(conn).await
+}
+
+fn in_scope(tenant: TenantId, scope: Scope) -> Condition {
+    let workspace = match scope {
+        Scope::Org => invite::Column::WorkspaceId.is_null(),
+        Scope::Workspace(id) => invite::Column::WorkspaceId.eq(id),
+    };
+    Condition::all().add(invite::Column::TenantId.eq(tenant)).add(workspace)
+}
+
+fn pending() -> SimpleExpr {
+    invite::Column::Status.eq(InviteStatus::Pending)
+}
+
+/// The pending row of an address in a scope, live or past its end; the schema allows one.
+///
+/// # Errors
+/// As any statement.
+pub async fn pending_for(
+    conn: &impl ConnectionTrait,
+    tenant: TenantId,
+    scope: Scope,
+    email_norm: &str,
+) -> Result<Option<invite::Model>, DbErr> {
+    invite::Entity::find()
+        .filter(in_scope(tenant, scope))
+        .filter(invite::Column::EmailNorm.eq(email_norm))
+        .filter(pending())
+        .one(conn)
+        .await
+}
+
+/// Writes a new invite.
+///
+/// # Errors
+/// As any statement; a second pending one for the same scope and address violates its constraint.
+pub async fn insert(conn: &impl ConnectionTrait, row: invite::Model) -> Result<(), DbErr> {
+    invite::Entity::insert(row.into_active_model().reset_all()).exec_without_returning(conn).await?;
+    Ok(())
+}
+
+/// Rewrites a pending row with what a re-invite, resend or edit decided, if it is still what they decided on.
+///
+/// # Errors
+/// As any statement.
+pub async fn rewrite_pending(conn: &impl ConnectionTrait, row: invite::Model) -> Result<bool, DbErr> {
+    let done = invite::Entity::update_many()
+        .col_expr(invite::Column::Role, Expr::value(row.role))
+        .col_expr(invite::Column::Version, Expr::value(row.version))
+        .col_expr(invite::Column::Salt, Expr::value(row.salt))
+        .col_expr(invite::Column::Kid, Expr::value(row.kid))
+        .col_expr(invite::Column::Inviter, Expr::value(row.inviter))
+        .col_expr(invite::Column::InviterKey, Expr::value(row.inviter_key))
+        .col_expr(invite::Column::Message, Expr::value(row.message))
+        .col_expr(invite::Column::Locale, Expr::value(row.locale))
+        .col_expr(invite::Column::Delivery, Expr::value(row.delivery))
+        .col_expr(invite::Column::DeliveryDetail, Expr::value(row.delivery_detail))
+        .col_expr(invite::Column::Mails, Expr::value(row.mails))
+        .col_expr(invite::Column::MailedAt, Expr::value(row.mailed_at))
+        .col_expr(invite::Column::ExpiresAt, Expr::value(row.expires_at))
+        .col_expr(invite::Column::UpdatedAt, Expr::value(row.updated_at))
+        .filter(invite::Column::Id.eq(row.id))
+        .filter(invite::Column::TenantId.eq(row.tenant_id))
+        .filter(pending())
+        .exec(conn)
+        .await?;
+    Ok(done.rows_affected == 1)
+}
+
+/// Who accepts which link.
+#[derive(Clone, Copy, Debug)]
+pub struct Acceptance<'a> {
+    /// The invite.
+    pub id: InviteId,
+    /// Version of the presented link; `None` when accepted by id.
+    pub version: Option<i32>,
+    /// Address of the credential.
+    pub email_norm: &'a str,
+    /// The person.
+    pub user: &'a UserId,
+}
+
+/// The statement that decides an acceptance: tenant, status, expiry, version and address all in its WHERE,
+/// the clock read while it runs. `None`: nothing was changed.
+///
+/// # Errors
+/// As any statement.
+pub async fn accept(tx: &Tx, tenant: TenantId, who: Acceptance<'_>) -> Result<Option<invite::Model>, DbErr> {
+    let mut update = invite::Entity::update_many()
+        .col_expr(invite::Column::Status, Expr::value(InviteStatus::Accepted))
+        .col_expr(invite::Column::AcceptedBy, Expr::value(who.user.clone()))
+        .col_expr(invite::Column::AcceptedAt, tx.now_expr())
+        .col_expr(invite::Column::UpdatedAt, tx.now_expr())
+        .filter(invite::Column::Id.eq(who.id))
+        .filter(invite::Column::TenantId.eq(tenant))
+        .filter(pending())
+        .filter(Expr::col(invite::Column::ExpiresAt).gt(tx.now_expr()))
+        .filter(invite::Column::EmailNorm.eq(who.email_norm));
+    if let Some(version) = who.version {
+        update = update.filter(invite::Column::Version.eq(version));
+    }
+    Ok(update.exec_with_returning(tx.conn()).await?.into_iter().next())
+}
+
+/// Declines, under the same guards as accepting.
+///
+/// # Errors
+/// As any statement.
+pub async fn decline(
+    tx: &Tx,
+    tenant: TenantId,
+    who: Acceptance<'_>,
+    note: Option<&str>,
+) -> Result<Option<invite::Model>, DbErr> {
+    let mut update = invite::Entity::update_many()
+        .col_expr(invite::Column::Status, Expr::value(InviteStatus::Declined))
+        .col_expr(invite::Column::Note, Expr::value(note.map(str::to_owned)))
+        .col_expr(invite::Column::DeclinedAt, tx.now_expr())
+        .col_expr(invite::Column::UpdatedAt, tx.now_expr())
+        .filter(invite::Column::Id.eq(who.id))
+        .filter(invite::Column::TenantId.eq(tenant))
+        .filter(pending())
+        .filter(Expr::col(invite::Column::ExpiresAt).gt(tx.now_expr()))
+        .filter(invite::Column::EmailNorm.eq(who.email_norm));
+    if let Some(version) = who.version {
+        update = update.filter(invite::Column::Version.eq(version));
+    }
+    Ok(update.exec_with_returning(tx.conn()).await?.into_iter().next())
+}
+
+/// Revokes a pending invite, also one past its end.
+///
+/// # Errors
+/// As any statement.
+pub async fn revoke(
+    conn: &impl ConnectionTrait,
+    tenant: TenantId,
+    id: InviteId,
+    by: Option<&UserId>,
+    at: Millis,
+) -> Result<bool, DbErr> {
+    let done = revoking(by, at)
+        .filter(invite::Column::Id.eq(id))
+        .filter(invite::Column::TenantId.eq(tenant))
+        .filter(pending())
+        .exec(conn)
+        .await?;
+    Ok(done.rows_affected == 1)
+}
+
+fn revoking(by: Option<&UserId>, at: Millis) -> sea_orm::UpdateMany<invite::Entity> {
+    invite::Entity::update_many()
+        .col_expr(invite::Column::Status, Expr::value(InviteStatus::Revoked))
+        .col_expr(invite::Column::RevokedBy, Expr::value(by.cloned()))
+        .col_expr(invite::Column::RevokedAt, Expr::value(at))
+        .col_expr(invite::Column::UpdatedAt, Expr::value(at))
+}
+
+/// Closes a pending row past its end, so that a new one can be made for the same address.
+///
+/// # Errors
+/// As any statement.
+pub async fn close_expired(
+    conn: &impl ConnectionTrait,
+    tenant: TenantId,
+    id: InviteId,
+    at: Millis,
+) -> Result<bool, DbErr> {
+    let done = invite::Entity::update_many()
+        .col_expr(invite::Column::Status, Expr::value(InviteStatus::Expired))
+        .col_expr(invite::Column::ExpiredAt, Expr::value(at))
+        .col_expr(invite::Column::UpdatedAt, Expr::value(at))
+        .filter(invite::Column::Id.eq(id))
+        .filter(invite::Column::TenantId.eq(tenant))
+        .filter(pending())
+        .filter(invite::Column::ExpiresAt.lte(at))
+        .exec(conn)
+        .await?;
+    Ok(done.rows_affected == 1)
+}
+
+/// Pending invites that this person sent in the tenant, at most `limit`.
+///
+/// # Errors
+/// As any statement.
+pub async fn pending_sent_by(
+    conn: &impl ConnectionTrait,
+    tenant: TenantId,
+    inviter: &UserId,
+    limit: u64,
+) -> Result<Vec<invite::Model>, DbErr> {
+    invite::Entity::find()
+        .filter(invite::Column::TenantId.eq(tenant))
+        .filter(invite::Column::Inviter.eq(inviter.clone()))
+        .filter(pending())
+        .limit(limit)
+        .all(conn)
+        .await
+}
+
+/// Pending invites to this address in the tenant.
+///
+/// # Errors
+/// As any statement.
+pub async fn pending_to(
+    conn: &impl ConnectionTrait,
+    tenant: TenantId,
+    email_norm: &str,
+) -> Result<Vec<invite::Model>, DbErr> {
+    invite::Entity::find()
+        .filter(invite::Column::EmailNorm.eq(email_norm))
+        .filter(invite::Column::TenantId.eq(tenant))
+        .filter(pending())
+        .all(conn)
+        .await
+}
+
+/// Revokes these pending rows in one statement.
+///
+/// # Errors
+/// As any statement.
+pub async fn revoke_all(
+    conn: &impl ConnectionTrait,
+    tenant: TenantId,
+    ids: &[InviteId],
+    by: Option<&UserId>,
+    at: Millis,
+) -> Result<(), DbErr> {
+    for chunk in super::constant_chunks(ids.to_vec()) {
+        revoking(by, at)
+            .filter(invite::Column::TenantId.eq(tenant))
+            .filter(invite::Column::Id.is_in(chunk))
+            .filter(pending())
+            .exec(conn)
+            .await?;
+    }
+    Ok(())
+}
+
+/// Which live pending invites a list shows.
+#[derive(Clone, Debug)]
+pub struct ListPending {
+    /// Where.
+    pub scope: Scope,
+    /// Only those this person sent.
+    pub sent_by: Option<UserId>,
+    /// Still alive at this time.
+    pub now: Millis,
+    /// Rows after this id.
+    pub after: Option<InviteId>,
+    /// At most so many.
+    pub limit: u64,
+}
+
+fn live(tenant: TenantId, list: &ListPending) -> Select<invite::Entity> {
+    let mut query = invite::Entity::find()
+        .filter(in_scope(tenant, list.scope))
+        .filter(pending())
+        .filter(invite::Column::ExpiresAt.gt(list.now));
+    if let Some(sender) = &list.sent_by {
+        query = query.filter(invite::Column::Inviter.eq(sender.clone()));
+    }
+    query
+}
+
+/// Live pending invites in order of making, and how many there are in all.
+///
+/// # Errors
+/// As any statement.
+pub async fn list_pending(
+    conn: &impl ConnectionTrait,
+    tenant: TenantId,
+    list: &ListPending,
+) -> Result<(Vec<invite::Model>, u64), DbErr> {
+    use sea_orm::PaginatorTrait;
+
+    let mut query = live(tenant, list);
+    if let Some(after) = list.after {
+        query = query.filter(invite::Column::Id.gt(after));
+    }
+    let rows = query.order_by_asc(invite::Column::Id).limit(list.limit).all(conn).await?;
+    let complete = list.after.is_none() && u64::try_from(rows.len()).unwrap_or(u64::MAX) < list.limit;
+    let total = if complete {
+        u64::try_from(rows.len()).unwrap_or(u64::MAX)
+    } else {
+        live(tenant, list).count(conn).await?
+    };
+    Ok((rows, total))
+}
+
+/// Invites of the tenant of any status, newest first: the operator's list.
+///
+/// # Errors
+/// As any statement.
+pub async fn list_recent(
+    conn: &impl ConnectionTrait,
+    tenant: TenantId,
+    limit: u64,
+) -> Result<Vec<invite::Model>, DbErr> {
+    invite::Entity::find()
+        .filter(invite::Column::TenantId.eq(tenant))
+        .order_by_desc(invite::Column::Id)
+        .limit(limit)
+        .all(conn)
+        .await
+}
+
+/// What a preview is made of: facts of the row, never computed flags.
+#[derive(Clone, Debug)]
+pub struct PreviewRow {
+    /// The row.
+    pub invite: invite::Model,
+    /// Name of the inviter, if known.
+    pub inviter_name: Option<String>,
+    /// Name of the workspace.
+    pub workspace_name: Option<String>,
+}
+
+/// The invite a link names, with the names a preview shows.
+///
+/// # Errors
+/// As any statement.
+pub async fn find_for_preview(
+    conn: &impl ConnectionTrait,
+    id: InviteId,
+) -> Result<Option<PreviewRow>, DbErr> {
+    let Some(invite) = find_for_link(conn, id).await? else { return Ok(None) };
+    let inviter_name = match &invite.inviter {
+        Some(inviter) => super::users::find(conn, inviter).await?.and_then(|user| user.name),
+        None => None,
+    };
+    let workspace_name = match invite.workspace_id {
+        Some(workspace) => super::workspaces::find(conn, invite.tenant_id, workspace).await?.map(|w| w.name),
+        None => None,
+    };
+    Ok(Some(PreviewRow { invite, inviter_name, workspace_name }))
+}

@@ -1,0 +1,409 @@
+//! The tables `tenant_members` and `workspace_members`: who stands where, under the tenant's lock.
+
+use entity::{InviteId, Millis, Role, TenantId, UserId, WorkspaceId, tenant_member, user, workspace_member};
+use sea_orm::{
+    ActiveValue::Set,
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, ExprTrait, JoinType, QueryFilter, QueryOrder,
+    QuerySelect,
+    sea_query::{Expr, IntoCondition, OnConflict, Query},
+};
+
+use crate::domain::Standing;
+
+/// Where a membership came from.
+#[derive(Clone, Copy, Debug)]
+pub struct Origin<'a> {
+    /// Who let them in.
+    pub added_by: Option<&'a UserId>,
+    /// By which invite.
+    pub invite: Option<InviteId>,
+    /// When.
+    pub at: Millis,
+}
+
+/// What a user is in the tenant and, if one is given, in the workspace: one statement.
+///
+/// # Errors
+/// As any statement.
+pub async fn standing(
+    conn: &impl ConnectionTrait,
+    tenant: TenantId,
+    user: &UserId,
+    workspace: Option<WorkspaceId>,
+) -> Result<Standing, DbErr> {
+    let mut query = Query::select();
+    query
+        .column((tenant_member::Entity, tenant_member::Column::Role))
+        .from(tenant_member::Entity)
+        .and_where(Expr::col((tenant_member::Entity, tenant_member::Column::TenantId)).eq(tenant))
+        .and_where(Expr::col((tenant_member::Entity, tenant_member::Column::UserId)).eq(user.clone()));
+    if let Some(workspace) = workspace {
+        query.column((workspace_member::Entity, workspace_member::Column::Role)).left_join(
+            workspace_member::Entity,
+            Expr::col((workspace_member::Entity, workspace_member::Column::UserId))
+                .equals((tenant_member::Entity, tenant_member::Column::UserId))
+                .and(
+                    Expr::col((workspace_member::Entity, workspace_member::Column::WorkspaceId))
+                        .eq(workspace),
+                )
+                .into_condition(),
+        );
+    }
+    let Some(row) = conn.query_one(&query).await? else { return Ok(Standing::default()) };
+    let workspace_role: Option<Role> = match workspace {
+        Some(_) => row.try_get_by_index(1)?,
+        None => None,
+    };
+    Ok(Standing { tenant: Some(row.try_get_by_index(0)?), workspace: workspace_role })
+}
+
+/// The member of the tenant who holds this address; of two, the longer-standing.
+///
+/// # Errors
+/// As any statement.
+pub async fn find_by_email(
+    conn: &impl ConnectionTrait,
+    tenant: TenantId,
+    email_norm: &str,
+) -> Result<Option<tenant_member::Model>, DbErr> {
+    tenant_member::Entity::find()
+        .join_as(
+            JoinType::InnerJoin,
+            tenant_member::Entity::belongs_to(user::Entity)
+                .from(tenant_member::Column::UserId)
+                .to(user::Column::Id)
+                .into(),
+            "u",
+        )
+        .filter(tenant_member::Column::TenantId.eq(tenant))
+        .filter(Expr::col(("u", user::Column::EmailNorm)).eq(email_norm))
+        .order_by_asc(tenant_member::Column::InsertedAt)
+        .order_by_asc(tenant_member::Column::UserId)
+        .one(conn)
+        .await
+}
+
+/// One membership of the tenant.
+///
+/// # Errors
+/// As any statement.
+pub async fn tenant_member(
+    conn: &impl ConnectionTrait,
+    tenant: TenantId,
+    user: &UserId,
+) -> Result<Option<tenant_member::Model>, DbErr> {
+    tenant_member::Entity::find_by_id((tenant, user.clone())).one(conn).await
+}
+
+/// One membership of a workspace of the tenant.
+///
+/// # Errors
+/// As any statement.
+pub async fn workspace_member(
+    conn: &impl ConnectionTrait,
+    tenant: TenantId,
+    workspace: WorkspaceId,
+    user: &UserId,
+) -> Result<Option<workspace_member::Model>, DbErr> {
+    workspace_member::Entity::find_by_id((workspace, user.clone()))
+        .filter(workspace_member::Column::TenantId.eq(tenant))
+        .one(conn)
+        .await
+}
+
+/// Makes somebody a tenant member unless they are one; tells whether they were made one.
+///
+/// # Errors
+/// As any statement.
+pub async fn join_tenant(
+    conn: &impl ConnectionTrait,
+    tenant: TenantId,
+    user: &UserId,
+    role: Role,
+    origin: Origin<'_>,
+) -> Result<bool, DbErr> {
+    let row = tenant_member::ActiveModel {
+        tenant_id: Set(tenant),
+        user_id: Set(user.clone()),
+        role: Set(role),
+        added_by: Set(origin.added_by.cloned()),
+        invite_id: Set(origin.invite),
+        inserted_at: Set(origin.at),
+        updated_at: Set(origin.at),
+    };
+    let ignore = OnConflict::new().do_nothing().to_owned();
+    let inserted =
+        tenant_member::Entity::insert(row).on_conflict(ignore).exec_without_returning(conn).await?;
+    Ok(inserted > 0)
+}
+
+/// Makes a tenant member a workspace member unless they are one; tells whether they were made one.
+///
+/// # Errors
+/// As any statement; somebody who is no tenant member violates the foreign key.
+pub async fn join_workspace(
+    conn: &impl ConnectionTrait,
+    tenant: TenantId,
+    workspace: WorkspaceId,
+    user: &UserId,
+    role: Role,
+    origin: Origin<'_>,
+) -> Result<bool, DbErr> {
+    let row = workspace_member::ActiveModel {
+        workspace_id: Set(workspace),
+        user_id: Set(user.clone()),
+        tenant_id: Set(tenant),
+        role: Set(role),
+        added_by: Set(origin.added_by.cloned()),
+        invite_id: Set(origin.invite),
+        inserted_at: Set(origin.at),
+        updated_at: Set(origin.at),
+    };
+    let ignore = OnConflict::new().do_nothing().to_owned();
+    let inserted =
+        workspace_member::Entity::insert(row).on_conflict(ignore).exec_without_returning(conn).await?;
+    Ok(inserted > 0)
+}
+
+/// Roles below this one: what a raise may replace.
+fn below(role: Role) -> Vec<Role> {
+    [Role::Viewer, Role::Member, Role::Admin, Role::Owner].into_iter().filter(|lower| *lower < role).collect()
+}
+
+/// Raises a tenant role to at least this one, never lowers it.
+///
+/// # Errors
+/// As any statement.
+pub async fn raise_tenant_role(
+    conn: &impl ConnectionTrait,
+    tenant: TenantId,
+    user: &UserId,
+    role: Role,
+    at: Millis,
+) -> Result<(), DbErr> {
+    tenant_member::Entity::update_many()
+        .col_expr(tenant_member::Column::Role, Expr::value(role))
+        .col_expr(tenant_member::Column::UpdatedAt, Expr::value(at))
+        .filter(tenant_member::Column::TenantId.eq(tenant))
+        .filter(tenant_member::Column::UserId.eq(user.clone()))
+        .filter(tenant_member::Column::Role.is_in(below(role)))
+        .exec(conn)
+        .await?;
+    Ok(())
+}
+
+/// Raises a workspace role to at least this one, never lowers it.
+///
+/// # Errors
+/// As any statement.
+pub async fn raise_workspace_role(
+    conn: &impl ConnectionTrait,
+    tenant: TenantId,
+    workspace: WorkspaceId,
+    user: &UserId,
+    role: Role,
+    at: Millis,
+) -> Result<(), DbErr> {
+    workspace_member::Entity::update_many()
+        .col_expr(workspace_member::Column::Role, Expr::value(role))
+        .col_expr(workspace_member::Column::UpdatedAt, Expr::value(at))
+        .filter(workspace_member::Column::TenantId.eq(tenant))
+        .filter(workspace_member::Column::WorkspaceId.eq(workspace))
+        .filter(workspace_member::Column::UserId.eq(user.clone()))
+        .filter(workspace_member::Column::Role.is_in(below(role)))
+        .exec(conn)
+        .await?;
+    Ok(())
+}
+
+/// Sets a tenant role.
+///
+/// # Errors
+/// As any statement.
+pub async fn set_tenant_role(
+    conn: &impl ConnectionTrait,
+    tenant: TenantId,
+    user: &UserId,
+    role: Role,
+    at: Millis,
+) -> Result<bool, DbErr> {
+    let done = tenant_member::Entity::update_many()
+        .col_expr(tenant_member::Column::Role, Expr::value(role))
+        .col_expr(tenant_member::Column::UpdatedAt, Expr::value(at))
+        .filter(tenant_member::Column::TenantId.eq(tenant))
+        .filter(tenant_member::Column::UserId.eq(user.clone()))
+        .exec(conn)
+        .await?;
+    Ok(done.rows_affected > 0)
+}
+
+/// Sets a workspace role.
+///
+/// # Errors
+/// As any statement.
+pub async fn set_workspace_role(
+    conn: &impl ConnectionTrait,
+    tenant: TenantId,
+    workspace: WorkspaceId,
+    user: &UserId,
+    role: Role,
+    at: Millis,
+) -> Result<bool, DbErr> {
+    let done = workspace_member::Entity::update_many()
+        .col_expr(workspace_member::Column::Role, Expr::value(role))
+        .col_expr(workspace_member::Column::UpdatedAt, Expr::value(at))
+        .filter(workspace_member::Column::TenantId.eq(tenant))
+        .filter(workspace_member::Column::WorkspaceId.eq(workspace))
+        .filter(workspace_member::Column::UserId.eq(user.clone()))
+        .exec(conn)
+        .await?;
+    Ok(done.rows_affected > 0)
+}
+
+/// Ends a tenant membership; its workspace memberships go with it by foreign key.
+///
+/// # Errors
+/// As any statement.
+pub async fn leave_tenant(
+    conn: &impl ConnectionTrait,
+    tenant: TenantId,
+    user: &UserId,
+) -> Result<bool, DbErr> {
+    let done = tenant_member::Entity::delete_many()
+        .filter(tenant_member::Column::TenantId.eq(tenant))
+        .filter(tenant_member::Column::UserId.eq(user.clone()))
+        .exec(conn)
+        .await?;
+    Ok(done.rows_affected > 0)
+}
+
+/// Ends a workspace membership.
+///
+/// # Errors
+/// As any statement.
+pub async fn leave_workspace(
+    conn: &impl ConnectionTrait,
+    tenant: TenantId,
+    workspace: WorkspaceId,
+    user: &UserId,
+) -> Result<bool, DbErr> {
+    let done = workspace_member::Entity::delete_many()
+        .filter(workspace_member::Column::TenantId.eq(tenant))
+        .filter(workspace_member::Column::WorkspaceId.eq(workspace))
+        .filter(workspace_member::Column::UserId.eq(user.clone()))
+        .exec(conn)
+        .await?;
+    Ok(done.rows_affected > 0)
+}
+
+/// Owners of the tenant, the longest-standing first.
+///
+/// # Errors
+/// As any statement.
+pub async fn tenant_owners(conn: &impl ConnectionTrait, tenant: TenantId) -> Result<Vec<UserId>, DbErr> {
+    let rows = tenant_member::Entity::find()
+        .filter(tenant_member::Column::TenantId.eq(tenant))
+        .filter(tenant_member::Column::Role.eq(Role::Owner))
+        .order_by_asc(tenant_member::Column::InsertedAt)
+        .order_by_asc(tenant_member::Column::UserId)
+        .limit(2)
+        .all(conn)
+        .await?;
+    Ok(rows.into_iter().map(|row| row.user_id).collect())
+}
+
+/// Workspaces of the tenant in which this user is the only owner.
+///
+/// # Errors
+/// As any statement.
+pub async fn solely_owned_workspaces(
+    conn: &impl ConnectionTrait,
+    tenant: TenantId,
+    user: &UserId,
+) -> Result<Vec<WorkspaceId>, DbErr> {
+    let owned = workspace_member::Entity::find()
+        .filter(workspace_member::Column::TenantId.eq(tenant))
+        .filter(workspace_member::Column::UserId.eq(user.clone()))
+        .filter(workspace_member::Column::Role.eq(Role::Owner))
+        .all(conn)
+        .await?;
+    let ids: Vec<WorkspaceId> = owned.iter().map(|row| row.workspace_id).collect();
+    if ids.is_empty() {
+        return Ok(ids);
+    }
+    let others = workspace_member::Entity::find()
+        .filter(workspace_member::Column::TenantId.eq(tenant))
+        .filter(workspace_member::Column::WorkspaceId.is_in(ids.iter().copied()))
+        .filter(workspace_member::Column::UserId.ne(user.clone()))
+        .filter(workspace_member::Column::Role.eq(Role::Owner))
+        .all(conn)
+        .await?;
+    Ok(ids.into_iter().filter(|id| !others.iter().any(|other| other.workspace_id == *id)).collect())
+}
+
+/// Members of the tenant with what is known of them, by time of joining.
+///
+/// # Errors
+/// As any statement.
+pub async fn list_tenant(
+    conn: &impl ConnectionTrait,
+    tenant: TenantId,
+    limit: u64,
+) -> Result<Vec<(tenant_member::Model, Option<user::Model>)>, DbErr> {
+    let members = tenant_member::Entity::find()
+        .filter(tenant_member::Column::TenantId.eq(tenant))
+        .order_by_asc(tenant_member::Column::InsertedAt)
+        .order_by_asc(tenant_member::Column::UserId)
+        .limit(limit)
+        .all(conn)
+        .await?;
+    let users = super::users::find_all(conn, members.iter().map(|m| m.user_id.clone())).await?;
+    Ok(members
+        .into_iter()
+        .map(|member| {
+            let user = users.iter().find(|user| user.id == member.user_id).cloned();
+            (member, user)
+        })
+        .collect())
+}
+
+/// Members of a workspace with what is known of them, by time of joining.
+///
+/// # Errors
+/// As any statement.
+pub async fn list_workspace(
+    conn: &impl ConnectionTrait,
+    tenant: TenantId,
+    workspace: WorkspaceId,
+    limit: u64,
+) -> Result<Vec<(workspace_member::Model, Option<user::Model>)>, DbErr> {
+    let members = workspace_member::Entity::find()
+        .filter(workspace_member::Column::TenantId.eq(tenant))
+        .filter(workspace_member::Column::WorkspaceId.eq(workspace))
+        .order_by_asc(workspace_member::Column::InsertedAt)
+        .order_by_asc(workspace_member::Column::UserId)
+        .limit(limit)
+        .all(conn)
+        .await?;
+    let users = super::users::find_all(conn, members.iter().map(|m| m.user_id.clone())).await?;
+    Ok(members
+        .into_iter()
+        .map(|member| {
+            let user = users.iter().find(|user| user.id == member.user_id).cloned();
+            (member, user)
+        })
+        .collect())
+}
+
+/// Tenants this user belongs to, with the role there.
+///
+/// # Errors
+/// As any statement.
+pub async fn tenants_of(conn: &impl ConnectionTrait, user: &UserId) -> Result<Vec<(TenantId, Role)>, DbErr> {
+    let rows = tenant_member::Entity::find()
+        .filter(tenant_member::Column::UserId.eq(user.clone()))
+        .order_by_asc(tenant_member::Column::InsertedAt)
+        .all(conn)
+        .await?;
+    Ok(rows.into_iter().map(|row| (row.tenant_id, row.role)).collect())
+}

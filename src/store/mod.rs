@@ -1,0 +1,125 @@
+//! The only SQL of usher. Owns the connections of both engines, the error of all of them, and one file per
+//! table. Every function takes the connection first and the tenant next; what it returns is a row, never a
+//! decision. All database futures run on the store's own runtime: a pooled connection opened on an HTTP
+//! worker's runtime would die with that worker.
+
+mod connect;
+mod error;
+pub mod events;
+pub mod invites;
+pub mod members;
+pub mod migrate;
+pub mod tenants;
+pub mod tx;
+pub mod users;
+pub mod workspaces;
+
+use std::{future::Future, sync::Arc};
+
+use sea_orm::{DatabaseConnection, DbBackend, DbErr};
+use tokio::runtime::Handle;
+
+pub use self::{error::StoreError, tx::Tx};
+use crate::{config::settings, domain::Clock};
+
+/// Connections and clock of one database; clones share them.
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    /// SQLite: read-only connections; PostgreSQL: the one pool.
+    read: DatabaseConnection,
+    /// SQLite: the one writing connection; PostgreSQL: the same pool.
+    write: DatabaseConnection,
+    runtime: Handle,
+    clock: Clock,
+    /// Ends a statement of the SQLite writer that runs too long.
+    deadline: connect::StatementDeadline,
+}
+
+impl Store {
+    /// Connects, on the given runtime. SQLite files and their folder are made. Does not migrate.
+    ///
+    /// # Errors
+    /// [`StoreError::Unreachable`] with what the database said, without the URL's password.
+    pub async fn connect(
+        settings: &settings::Database,
+        runtime: Handle,
+        clock: Clock,
+    ) -> Result<Self, StoreError> {
+        let settings = settings.clone();
+        let opened = runtime.spawn(async move { connect::open(&settings).await }).await;
+        let (write, read, deadline) = opened.map_err(|_| StoreError::unreachable("connecting failed"))??;
+        Ok(Self { inner: Arc::new(Inner { read, write, runtime, clock, deadline }) })
+    }
+
+    /// The runtime that all database and SMTP futures run on.
+    #[must_use]
+    pub fn runtime(&self) -> &Handle {
+        &self.inner.runtime
+    }
+
+    /// The clock.
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        &self.inner.clock
+    }
+
+    /// Whether this is PostgreSQL (then several replicas may share it).
+    #[must_use]
+    pub fn is_postgres(&self) -> bool {
+        self.inner.write.get_database_backend() == DbBackend::Postgres
+    }
+
+    /// Runs a read on the store's runtime, outside any transaction.
+    ///
+    /// # Errors
+    /// As the read; [`StoreError::Unavailable`] while the runtime ends.
+    pub async fn read<T, F, Fut>(&self, read: F) -> Result<T, StoreError>
+    where
+        F: FnOnce(DatabaseConnection) -> Fut + Send + 'static,
+        Fut: Future<Output = Result<T, DbErr>> + Send,
+        T: Send + 'static,
+    {
+        let connection = self.inner.read.clone();
+        self.inner
+            .runtime
+            .spawn(async move { read(connection).await })
+            .await
+            .map_err(|_| StoreError::unavailable("the server is stopping"))?
+            .map_err(StoreError::from)
+    }
+
+    /// Answers if the database does: what readiness asks.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        self.read(|db| async move { db.ping().await }).await
+    }
+
+    /// Closes all connections, after everything that uses them has ended.
+    pub async fn close(&self) {
+        let (write, read) = (self.inner.write.clone(), self.inner.read.clone());
+        let closing = self.inner.runtime.spawn(async move {
+            let _ = read.close().await;
+            let _ = write.close().await;
+        });
+        let _ = closing.await;
+    }
+}
+
+/// Splits rows into runs of 64, 32, 16, 8, 4, 2 and 1, so that a table has at most seven insert texts and each
+/// stays prepared.
+pub(crate) fn constant_chunks<T>(mut rows: Vec<T>) -> Vec<Vec<T>> {
+    let mut chunks = Vec::new();
+    while !rows.is_empty() {
+        let size = [64, 32, 16, 8, 4, 2, 1].into_iter().find(|size| *size <= rows.len()).unwrap_or(1);
+        let rest = rows.split_off(size);
+        chunks.push(rows);
+        rows = rest;
+    }
+    chunks
+}

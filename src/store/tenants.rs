@@ -1,0 +1,64 @@
+//! The table `tenants`: rows follow the configuration, counters follow the members.
+
+use entity::{Millis, TenantId, tenant};
+use sea_orm::{
+    ActiveValue::Set,
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, ExprTrait, QueryFilter,
+    sea_query::{Expr, OnConflict},
+};
+
+/// Makes or renames the row of a configured tenant.
+///
+/// # Errors
+/// As any statement; a slug taken by another id violates its constraint.
+pub async fn sync(
+    conn: &impl ConnectionTrait,
+    id: TenantId,
+    slug: &str,
+    name: &str,
+    now: Millis,
+) -> Result<(), DbErr> {
+    let row = tenant::ActiveModel {
+        id: Set(id),
+        slug: Set(slug.to_owned()),
+        name: Set(name.to_owned()),
+        seats_used: Set(0),
+        event_seq: Set(0),
+        inserted_at: Set(now),
+        updated_at: Set(now),
+    };
+    let conflict = OnConflict::column(tenant::Column::Id)
+        .update_columns([tenant::Column::Slug, tenant::Column::Name, tenant::Column::UpdatedAt])
+        .to_owned();
+    tenant::Entity::insert(row).on_conflict(conflict).exec_without_returning(conn).await?;
+    Ok(())
+}
+
+/// The rows of these ids.
+///
+/// # Errors
+/// As any statement.
+pub async fn find_all(conn: &impl ConnectionTrait, ids: &[TenantId]) -> Result<Vec<tenant::Model>, DbErr> {
+    tenant::Entity::find().filter(tenant::Column::Id.is_in(ids.iter().copied())).all(conn).await
+}
+
+/// Seats taken: tenant members, owners included.
+///
+/// # Errors
+/// As any statement; a missing row counts as none.
+pub async fn seats_used(conn: &impl ConnectionTrait, tenant: TenantId) -> Result<i64, DbErr> {
+    Ok(tenant::Entity::find_by_id(tenant).one(conn).await?.map_or(0, |row| row.seats_used))
+}
+
+/// Counts members in (or out, with a negative number), under the tenant's lock.
+///
+/// # Errors
+/// As any statement.
+pub async fn count_seats(conn: &impl ConnectionTrait, tenant: TenantId, by: i64) -> Result<(), DbErr> {
+    tenant::Entity::update_many()
+        .col_expr(tenant::Column::SeatsUsed, Expr::col(tenant::Column::SeatsUsed).add(by))
+        .filter(tenant::Column::Id.eq(tenant))
+        .exec(conn)
+        .await?;
+    Ok(())
+}

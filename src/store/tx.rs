@@ -1,0 +1,140 @@
+//! Write transactions. Two functions open them and nothing else may: [`Store::tenant_write`] holds the
+//! tenants' locks from its first statement on, [`Store::system_write`] holds none and is for claiming mail and
+//! pruning. On SQLite both are IMMEDIATE: a deferred one fails with "locked" as soon as two run.
+
+use entity::{Millis, TenantId, tenant};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DatabaseTransaction, DbBackend, EntityTrait, QueryFilter, QueryOrder,
+    QuerySelect, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
+    sea_query::{Expr, LockType, SimpleExpr},
+};
+
+use super::{Store, StoreError, connect::StatementDeadline};
+use crate::domain::Clock;
+
+/// An open write transaction (or a savepoint in one).
+pub struct Tx {
+    conn: DatabaseTransaction,
+    clock: Clock,
+    deadline: StatementDeadline,
+}
+
+impl Store {
+    /// A transaction that holds the locks of these tenants, taken in the order of their ids.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] when the lock is not had within a second.
+    pub async fn tenants_write(&self, tenants: &[TenantId]) -> Result<Tx, StoreError> {
+        let tx = self.begin().await?;
+        if self.is_postgres() {
+            let locked = tenant::Entity::find()
+                .select_only()
+                .column(tenant::Column::Id)
+                .filter(tenant::Column::Id.is_in(tenants.iter().copied()))
+                .order_by_asc(tenant::Column::Id)
+                .lock(LockType::NoKeyUpdate)
+                .into_tuple::<uuid::Uuid>()
+                .all(&tx.conn)
+                .await;
+            if let Err(error) = locked {
+                tx.rollback().await;
+                return Err(error.into());
+            }
+        }
+        Ok(tx)
+    }
+
+    /// [`Store::tenants_write`] for one tenant.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn tenant_write(&self, tenant: TenantId) -> Result<Tx, StoreError> {
+        self.tenants_write(&[tenant]).await
+    }
+
+    /// A transaction without a tenant's lock: claiming mail, pruning. Never for invites or events.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    pub async fn system_write(&self) -> Result<Tx, StoreError> {
+        self.begin().await
+    }
+
+    async fn begin(&self) -> Result<Tx, StoreError> {
+        let immediate = TransactionOptions {
+            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+            ..TransactionOptions::default()
+        };
+        let conn = self.inner.write.begin_with_options(immediate).await?;
+        Ok(Tx { conn, clock: self.inner.clock.clone(), deadline: self.inner.deadline.clone() })
+    }
+}
+
+impl Tx {
+    /// The connection, for the functions of the store.
+    #[must_use]
+    pub fn conn(&self) -> &DatabaseTransaction {
+        &self.conn
+    }
+
+    /// Now, by the clock that decides: the database's on PostgreSQL (in a statement of its own, so after
+    /// whatever lock was waited for), this process's on SQLite.
+    ///
+    /// # Errors
+    /// As any statement.
+    pub async fn now(&self) -> Result<Millis, StoreError> {
+        if self.conn.get_database_backend() != DbBackend::Postgres {
+            return Ok(self.clock.now());
+        }
+        let sql = "SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint";
+        let row = self.conn.query_one_raw(Statement::from_string(DbBackend::Postgres, sql)).await?;
+        let at: i64 = match row {
+            Some(row) => row.try_get_by_index(0)?,
+            None => return Err(StoreError::unavailable("the database told no time")),
+        };
+        Ok(Millis(at).plus(self.clock.offset_millis()))
+    }
+
+    /// Now as an expression inside a deciding statement. On PostgreSQL it is read while that statement runs,
+    /// so an answer decided before a wait is not given after it.
+    #[must_use]
+    pub fn now_expr(&self) -> SimpleExpr {
+        if self.conn.get_database_backend() == DbBackend::Postgres {
+            Expr::cust_with_values(
+                "(floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint + $1)",
+                [self.clock.offset_millis()],
+            )
+        } else {
+            Expr::value(self.clock.now())
+        }
+    }
+
+    /// Limits how long the statements of the next command may run (SQLite; PostgreSQL limits each by itself).
+    pub fn arm_statement_limit(&self) {
+        self.deadline.arm();
+    }
+
+    /// A savepoint in this transaction.
+    ///
+    /// # Errors
+    /// As any statement.
+    pub async fn savepoint(&self) -> Result<Self, StoreError> {
+        let conn = self.conn.begin().await?;
+        Ok(Self { conn, clock: self.clock.clone(), deadline: self.deadline.clone() })
+    }
+
+    /// Commits (or releases the savepoint).
+    ///
+    /// # Errors
+    /// Then the outcome is unknown.
+    pub async fn commit(self) -> Result<(), StoreError> {
+        self.deadline.disarm();
+        Ok(self.conn.commit().await?)
+    }
+
+    /// Rolls back, awaited; tells whether the connection is still good.
+    pub async fn rollback(self) -> bool {
+        self.deadline.disarm();
+        self.conn.rollback().await.is_ok()
+    }
+}

@@ -1,0 +1,27 @@
+//! The table `users`.
+
+use entity::{UserId, user};
+use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter};
+
+/// The user of this id.
+///
+/// # Errors
+/// As any statement.
+pub async fn find(conn: &impl ConnectionTrait, id: &UserId) -> Result<Option<user::Model>, DbErr> {
+    user::Entity::find_by_id(id.clone()).one(conn).await
+}
+
+/// The users of these ids, in no order.
+///
+/// # Errors
+/// As any statement.
+pub async fn find_all(
+    conn: &impl ConnectionTrait,
+    ids: impl IntoIterator<Item = UserId>,
+) -> Result<Vec<user::Model>, DbErr> {
+    let ids: Vec<UserId> = ids.into_iter().collect();
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    user::Entity::find().filter(user::Column::Id.is_in(ids)).all(conn).await
+}

@@ -1,0 +1,142 @@
+//! The table `workspaces`.
+
+use entity::{Millis, TenantId, UserId, WorkspaceId, workspace, workspace_member};
+use sea_orm::{
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, PaginatorTrait,
+    QueryFilter, QueryOrder, QuerySelect, sea_query::OnConflict,
+};
+
+/// The workspace of this id within the tenant.
+///
+/// # Errors
+/// As any statement.
+pub async fn find(
+    conn: &impl ConnectionTrait,
+    tenant: TenantId,
+    id: WorkspaceId,
+) -> Result<Option<workspace::Model>, DbErr> {
+    workspace::Entity::find_by_id(id).filter(workspace::Column::TenantId.eq(tenant)).one(conn).await
+}
+
+/// The tenant that a workspace belongs to: the one look-up without a tenant, for routes that name only the
+/// workspace. Whoever asks compares the answer with what the caller may see.
+///
+/// # Errors
+/// As any statement.
+pub async fn tenant_of(conn: &impl ConnectionTrait, id: WorkspaceId) -> Result<Option<TenantId>, DbErr> {
+    Ok(workspace::Entity::find_by_id(id).one(conn).await?.map(|row| row.tenant_id))
+}
+
+/// The workspace that carries the caller's own id.
+///
+/// # Errors
+/// As any statement.
+pub async fn find_external(
+    conn: &impl ConnectionTrait,
+    tenant: TenantId,
+    external_id: &str,
+) -> Result<Option<workspace::Model>, DbErr> {
+    workspace::Entity::find()
+        .filter(workspace::Column::TenantId.eq(tenant))
+        .filter(workspace::Column::ExternalWorkspaceId.eq(external_id))
+        .one(conn)
+        .await
+}
+
+/// A workspace of exactly this name.
+///
+/// # Errors
+/// As any statement.
+pub async fn find_named(
+    conn: &impl ConnectionTrait,
+    tenant: TenantId,
+    name: &str,
+) -> Result<Option<workspace::Model>, DbErr> {
+    workspace::Entity::find()
+        .filter(workspace::Column::TenantId.eq(tenant))
+        .filter(workspace::Column::Name.eq(name))
+        .one(conn)
+        .await
+}
+
+/// Writes a new workspace.
+///
+/// # Errors
+/// As any statement.
+pub async fn insert(conn: &impl ConnectionTrait, row: workspace::Model) -> Result<(), DbErr> {
+    let row: workspace::ActiveModel = row.into();
+    workspace::Entity::insert(row.reset_all()).exec_without_returning(conn).await?;
+    Ok(())
+}
+
+/// Makes sure that a configured workspace exists; its name is only the first one.
+///
+/// # Errors
+/// As any statement; an id taken in another tenant is ignored by the conflict and found by the caller.
+pub async fn sync(
+    conn: &impl ConnectionTrait,
+    tenant: TenantId,
+    id: WorkspaceId,
+    name: &str,
+    slug: Option<&str>,
+    now: Millis,
+) -> Result<(), DbErr> {
+    let row = workspace::ActiveModel {
+        id: Set(id),
+        tenant_id: Set(tenant),
+        name: Set(name.to_owned()),
+        slug: Set(slug.map(str::to_owned)),
+        description: Set(None),
+        metadata: Set(None),
+        external_workspace_id: Set(None),
+        external_user_id: Set(None),
+        configured: Set(true),
+        created_by: Set(None),
+        inserted_at: Set(now),
+        updated_at: Set(now),
+    };
+    let ignore = OnConflict::new().do_nothing().to_owned();
+    workspace::Entity::insert(row).on_conflict(ignore).exec_without_returning(conn).await?;
+    Ok(())
+}
+
+/// Which workspaces a list shows.
+#[derive(Clone, Debug)]
+pub enum Visible {
+    /// All of the tenant.
+    All,
+    /// Those this user belongs to.
+    MemberOf(UserId),
+}
+
+/// A page of the tenant's workspaces by time of making, and how many there are.
+///
+/// # Errors
+/// As any statement.
+pub async fn list(
+    conn: &impl ConnectionTrait,
+    tenant: TenantId,
+    visible: &Visible,
+    offset: u64,
+    limit: u64,
+) -> Result<(Vec<workspace::Model>, u64), DbErr> {
+    let mut query = workspace::Entity::find().filter(workspace::Column::TenantId.eq(tenant));
+    if let Visible::MemberOf(user) = visible {
+        let own = sea_orm::sea_query::Query::select()
+            .column(workspace_member::Column::WorkspaceId)
+            .from(workspace_member::Entity)
+            .and_where(workspace_member::Column::TenantId.eq(tenant))
+            .and_where(workspace_member::Column::UserId.eq(user.clone()))
+            .to_owned();
+        query = query.filter(workspace::Column::Id.in_subquery(own));
+    }
+    let total = query.clone().count(conn).await?;
+    let rows = query
+        .order_by_asc(workspace::Column::InsertedAt)
+        .order_by_asc(workspace::Column::Id)
+        .offset(offset)
+        .limit(limit)
+        .all(conn)
+        .await?;
+    Ok((rows, total))
+}
