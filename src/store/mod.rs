@@ -9,6 +9,7 @@ pub mod events;
 pub mod invites;
 pub mod members;
 pub mod migrate;
+pub mod outbox;
 pub mod tenants;
 pub mod tx;
 pub mod users;
