@@ -4,4 +4,6 @@ pub mod actors;
 pub mod config;
 pub mod domain;
 pub mod identity;
+pub mod invites;
 pub mod store;
+pub mod tenancy;

@@ -61,7 +61,7 @@ pub struct Work<'t> {
     events: Vec<NewEvent>,
     mails: Vec<outbox::Model>,
     users: Vec<user::Model>,
-    after: Vec<Box<dyn FnOnce() + Send>>,
+    after: Vec<Box<dyn FnOnce() + Send + Sync>>,
 }
 
 impl<'t> Work<'t> {
@@ -122,7 +122,7 @@ impl<'t> Work<'t> {
     }
 
     /// Runs after the commit and before the answer: drop a cached preview, wake the mailer.
-    pub fn after_commit(&mut self, action: impl FnOnce() + Send + 'static) {
+    pub fn after_commit(&mut self, action: impl FnOnce() + Send + Sync + 'static) {
         self.after.push(Box::new(action));
     }
 
@@ -146,7 +146,7 @@ pub(super) struct Appends {
     events: Vec<NewEvent>,
     mails: Vec<outbox::Model>,
     users: Vec<user::Model>,
-    after: Vec<Box<dyn FnOnce() + Send>>,
+    after: Vec<Box<dyn FnOnce() + Send + Sync>>,
 }
 
 impl Appends {

