@@ -82,7 +82,7 @@ pub async fn get(
     id: InviteId,
 ) -> Result<invite::Model, Refusal> {
     call.principal.require_scope("invites:read")?;
-    let found = invites
+    invites
         .store
         .read(move |db| async move {
             let standing = call.standing(&db, scope.workspace()).await.map_err(as_db)?;
@@ -99,8 +99,7 @@ pub async fn get(
                 Err(Refusal::Forbidden("only admins and whoever sent it may read it"))
             })
         })
-        .await?;
-    found
+        .await?
 }
 
 /// A store error inside a read, back as the driver's, so that the read keeps one error type.
