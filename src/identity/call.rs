@@ -6,10 +6,10 @@ use crate::{
     config::settings,
     domain::{Host, Refusal, Standing},
     identity::{Principal, PrincipalKind},
-    store::{StoreError, members},
+    store::members,
 };
 use entity::{UserId, WorkspaceId};
-use sea_orm::ConnectionTrait;
+use sea_orm::{ConnectionTrait, DbErr};
 
 /// An authenticated call within a tenant.
 #[derive(Clone, Debug)]
@@ -31,13 +31,13 @@ impl Call {
         &self,
         conn: &impl ConnectionTrait,
         workspace: Option<WorkspaceId>,
-    ) -> Result<Standing, StoreError> {
+    ) -> Result<Standing, DbErr> {
         match (&self.principal.user, self.principal.kind) {
             (_, PrincipalKind::ServiceKey(_, role)) => Ok(Standing {
                 tenant: Some(role).filter(|_| self.principal.pinned_to == Some(self.tenant.id)),
                 workspace: None,
             }),
-            (Some(user), _) => Ok(members::standing(conn, self.tenant.id, &user.id, workspace).await?),
+            (Some(user), _) => members::standing(conn, self.tenant.id, &user.id, workspace).await,
             (None, _) => Ok(Standing::default()),
         }
     }

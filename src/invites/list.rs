@@ -45,7 +45,7 @@ pub async fn list(
                 Some(id) => store::workspaces::find(&db, tenant, id).await?.is_some(),
                 None => true,
             };
-            let standing = call.standing(&db, scope.workspace()).await.map_err(as_db)?;
+            let standing = call.standing(&db, scope.workspace()).await?;
             if !there || call.require_member(standing).is_err() {
                 return Ok((None, vec![], 0));
             }
@@ -85,7 +85,7 @@ pub async fn get(
     invites
         .store
         .read(move |db| async move {
-            let standing = call.standing(&db, scope.workspace()).await.map_err(as_db)?;
+            let standing = call.standing(&db, scope.workspace()).await?;
             if let Err(refusal) = call.require_member(standing) {
                 return Ok(Err(refusal));
             }
@@ -100,12 +100,4 @@ pub async fn get(
             })
         })
         .await?
-}
-
-/// A store error inside a read, back as the driver's, so that the read keeps one error type.
-fn as_db(error: store::StoreError) -> sea_orm::DbErr {
-    match error {
-        store::StoreError::Fault(error) => error,
-        other => sea_orm::DbErr::Custom(other.to_string()),
-    }
 }

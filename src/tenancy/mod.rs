@@ -1,4 +1,0 @@
-//! Tenants by host.
-pub mod links;
-pub mod registry;
-pub use registry::{Registry, Site, Snapshot};
