@@ -1,7 +1,7 @@
 //! The settings as the rest of the code sees them: decoded, checked, resolved. A tenant's settings already
 //! hold the server's where the tenant says nothing. Secrets are wrapped and never printed.
 
-use std::{path::PathBuf, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use entity::{Role, TenantId, UserId, WorkspaceId};
 use ipnet::IpNet;
@@ -32,8 +32,8 @@ pub struct Settings {
     pub admins: Vec<UserId>,
     /// The write lane.
     pub lane: Lane,
-    /// Configured tenants, in file order.
-    pub tenants: Vec<Tenant>,
+    /// Configured tenants, in the order of their file names.
+    pub tenants: Vec<Arc<Tenant>>,
 }
 
 /// `[server]`.
@@ -327,3 +327,17 @@ pub struct Workspace {
 
 /// Roles that a permission map may name; owners and admins hold every right anyway.
 pub const MAPPABLE_ROLES: [Role; 3] = [Role::Owner, Role::Admin, Role::Member];
+
+impl Settings {
+    /// Every issuer, the server's first.
+    pub fn all_issuers(&self) -> impl Iterator<Item = &Issuer> {
+        self.issuers.iter().chain(self.tenants.iter().flat_map(|tenant| &tenant.issuers))
+    }
+}
+
+/// Whether an address to listen on can be reached from other machines.
+#[must_use]
+pub fn listens_beyond_loopback(listen: &str) -> bool {
+    let host = listen.rsplit_once(':').map_or(listen, |(host, _)| host);
+    !super::relay::is_loopback(host.trim_start_matches('[').trim_end_matches(']'))
+}
