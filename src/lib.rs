@@ -3,4 +3,5 @@
 pub mod config;
 pub mod domain;
 pub mod identity;
+pub mod mail;
 pub mod store;
