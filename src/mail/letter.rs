@@ -229,14 +229,20 @@ mod tests {
 
     #[test]
     fn header_injection_by_any_name_is_refused_before_the_builder_can_panic() {
-        for evil in ["Acme\r\nBcc: x@evil.test <a@acme.test>", "Acme\0 <a@acme.test>", "Acme\n <a@acme.test>"] {
+        for evil in ["Acme\r\nBcc: x@evil.test <a@acme.test>", "Acme\0 <a@acme.test>", "Acme\n <a@acme.test>"]
+        {
             let sender = Sender { from: evil, reply_to: None };
             assert_eq!(
                 letter(sender, "alice@example.com", content("Clinic")).unwrap_err(),
                 Unfit::ControlCharacter
             );
         }
-        for evil in ["alice@example.com\r\nBcc: x@evil.test", "a@b", "\"a b\"@x.test", "=?utf-8?q?x=40y.com=3e?=@b.com"] {
+        for evil in [
+            "alice@example.com\r\nBcc: x@evil.test",
+            "a@b",
+            "\"a b\"@x.test",
+            "=?utf-8?q?x=40y.com=3e?=@b.com",
+        ] {
             assert_eq!(letter(SENDER, evil, content("Clinic")).unwrap_err(), Unfit::Address, "{evil}");
         }
         let mut subject = content("Clinic");

@@ -4,4 +4,5 @@
 
 pub mod letter;
 pub mod render;
+pub mod transport;
 mod words;

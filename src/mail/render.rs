@@ -226,7 +226,8 @@ fn readable_on(color: &str) -> &'static str {
 mod tests {
     use super::*;
 
-    pub(crate) const LINK: &str = "https://app.acme.test/workspace-invites/eyJhbGciOiJIUzI1NiJ9.eyJpIjoiMDE5In0.c2ln";
+    pub(crate) const LINK: &str =
+        "https://app.acme.test/workspace-invites/eyJhbGciOiJIUzI1NiJ9.eyJpIjoiMDE5In0.c2ln";
 
     fn facts() -> Invitation<'static> {
         Invitation {
@@ -268,7 +269,9 @@ mod tests {
     #[test]
     fn the_html_part_names_everything_and_holds_one_link_only() {
         let mail = render(&facts()).unwrap();
-        for named in ["alice@example.com", "Acme Corp", "Dr. Smith Clinic", "Bob Jones", "admin", "2026-01-02"] {
+        for named in
+            ["alice@example.com", "Acme Corp", "Dr. Smith Clinic", "Bob Jones", "admin", "2026-01-02"]
+        {
             assert!(mail.html.contains(named), "{named}");
         }
         assert!(hrefs(&mail.html).iter().all(|href| *href == LINK), "one identical link");
@@ -289,14 +292,19 @@ mod tests {
         assert!(hrefs(&mail.html).iter().all(|href| *href == LINK));
         for tag in ["<script", "<img", "<a href=https", "evil.test"] {
             assert!(!mail.html.contains(tag), "{tag}");
-            assert!(tag.starts_with('<') || !mail.text.contains(tag), "{tag} would become a link in the text part");
+            assert!(
+                tag.starts_with('<') || !mail.text.contains(tag),
+                "{tag} would become a link in the text part"
+            );
         }
         assert_eq!(mail.text.matches("://").count(), 1, "no other address in the text part");
     }
 
     #[test]
     fn line_breaks_control_characters_and_bidi_overrides_in_names_are_refused() {
-        for bad in ["a\r\nBcc: x@y.test", "a\nb", "a\0b", "a\u{202e}b", "a\u{2066}b", "a\u{feff}b", "a\u{85}b"] {
+        for bad in
+            ["a\r\nBcc: x@y.test", "a\nb", "a\0b", "a\u{202e}b", "a\u{2066}b", "a\u{feff}b", "a\u{85}b"]
+        {
             for facts in [
                 Invitation { workspace: Some(bad), ..facts() },
                 Invitation { inviter: Some(bad), ..facts() },
@@ -313,7 +321,12 @@ mod tests {
 
     #[test]
     fn a_link_of_another_alphabet_is_refused() {
-        for bad in ["javascript:alert(1)", "https://x.test/\"onclick=", "https://x.test/a b", "https://x.test/?a=1&b"] {
+        for bad in [
+            "javascript:alert(1)",
+            "https://x.test/\"onclick=",
+            "https://x.test/a b",
+            "https://x.test/?a=1&b",
+        ] {
             assert_eq!(render(&Invitation { link: bad, ..facts() }), Err(Unfit::Link), "{bad}");
         }
     }
@@ -321,7 +334,8 @@ mod tests {
     #[test]
     fn names_are_cut_and_host_names_in_them_broken_up() {
         let long = "x".repeat(70);
-        let mail = render(&Invitation { workspace: Some(&long), inviter: Some("Win at evil.com"), ..facts() });
+        let mail =
+            render(&Invitation { workspace: Some(&long), inviter: Some("Win at evil.com"), ..facts() });
         let text = mail.unwrap().text;
         assert!(text.contains(&format!("{}...", "x".repeat(64))) && text.contains("evil[.]com"));
         assert_eq!(defanged("v2.0 by Dr. No, e.g. this"), "v2.0 by Dr. No, e.g. this");

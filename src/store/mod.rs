@@ -4,11 +4,13 @@
 //! worker's runtime would die with that worker.
 
 mod connect;
+pub mod deliveries;
 mod error;
 pub mod events;
 pub mod invites;
 pub mod members;
 pub mod migrate;
+pub mod outbox;
 pub mod tenants;
 pub mod tx;
 pub mod users;
