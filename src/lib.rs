@@ -1,5 +1,6 @@
 //! usher: a self-hosted, white-label invitation and membership server.
 
+pub mod actors;
 pub mod config;
 pub mod domain;
 pub mod identity;

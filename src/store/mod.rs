@@ -5,6 +5,7 @@
 
 mod connect;
 pub mod deliveries;
+pub mod deliveries;
 mod error;
 pub mod events;
 pub mod invites;

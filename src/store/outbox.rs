@@ -6,9 +6,8 @@
 
 use entity::{InviteId, Millis, OutboxId, OutboxState, TenantId, outbox};
 use sea_orm::{
-    ActiveValue::Set,
-    ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, ExprTrait, FromQueryResult, QueryFilter,
-    Statement,
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, ExprTrait,
+    FromQueryResult, IntoActiveModel, QueryFilter, Statement,
     sea_query::{Expr, OnConflict},
 };
 use uuid::Uuid;
@@ -16,59 +15,22 @@ use uuid::Uuid;
 /// Tenants looked at by one walk.
 pub const WALK: usize = 256;
 
-/// A mail about to be queued.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NewMail {
-    /// Owning tenant.
-    pub tenant: TenantId,
-    /// Invite it is about.
-    pub invite: InviteId,
-    /// Version of the link it carries.
-    pub version: i32,
-    /// Which mail of the invite it is: the invite's `mails` after counting this one.
-    pub number: i32,
-    /// When queued; due at once.
-    pub at: Millis,
-}
-
-/// What identifies one mail of an invite: it is queued once however often its command runs.
-#[must_use]
-pub fn dedupe_key(invite: InviteId, number: i32) -> String {
-    format!("{invite}:{number}")
-}
-
-/// Which mail of its invite a row is; 0 if its key was not written by [`append`].
+/// Which mail of its invite a row is; 0 if its key is not of the form `<invite>:<number>`.
 #[must_use]
 pub fn number(row: &outbox::Model) -> i32 {
     row.dedupe_key.rsplit_once(':').and_then(|(_, number)| number.parse().ok()).unwrap_or_default()
 }
 
-/// Queues mails, in the transaction of the change that owes them.
+/// Queues mails, in the transaction of the change that owes them. A mail queued already (its key says so) is
+/// left as it is.
 ///
 /// # Errors
 /// As any statement.
-pub async fn append(conn: &impl ConnectionTrait, mails: Vec<NewMail>) -> Result<(), DbErr> {
-    let rows = mails
-        .into_iter()
-        .map(|mail| outbox::ActiveModel {
-            id: Set(OutboxId::new()),
-            tenant_id: Set(mail.tenant),
-            invite_id: Set(mail.invite),
-            version: Set(mail.version),
-            dedupe_key: Set(dedupe_key(mail.invite, mail.number)),
-            state: Set(OutboxState::Queued),
-            attempts: Set(0),
-            next_at: Set(mail.at),
-            lease_until: Set(None),
-            lease_token: Set(None),
-            last_error: Set(None),
-            inserted_at: Set(mail.at),
-            sent_at: Set(None),
-        })
-        .collect();
-    for chunk in super::constant_chunks(rows) {
+pub async fn append(conn: &impl ConnectionTrait, mails: Vec<outbox::Model>) -> Result<(), DbErr> {
+    for chunk in super::constant_chunks(mails) {
+        let rows = chunk.into_iter().map(|row| row.into_active_model().reset_all());
         let queued_already = OnConflict::new().do_nothing().to_owned();
-        outbox::Entity::insert_many(chunk).on_conflict(queued_already).exec_without_returning(conn).await?;
+        outbox::Entity::insert_many(rows).on_conflict(queued_already).exec_without_returning(conn).await?;
     }
     Ok(())
 }
