@@ -6,7 +6,6 @@
 pub mod api_keys;
 mod connect;
 pub mod deliveries;
-pub mod deliveries;
 mod error;
 pub mod events;
 pub mod invites;
