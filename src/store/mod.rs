@@ -6,7 +6,6 @@
 pub mod api_keys;
 mod connect;
 pub mod deliveries;
-pub mod deliveries;
 mod error;
 pub mod events;
 pub mod invites;
@@ -14,6 +13,7 @@ pub mod limits;
 pub mod members;
 pub mod migrate;
 pub mod outbox;
+pub mod owners_granted;
 pub mod tenants;
 pub mod tx;
 pub mod users;
