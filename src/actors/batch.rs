@@ -142,7 +142,7 @@ async fn in_savepoint(tx: &Tx, job: &mut Job) -> Ended {
                 let mut one = [appends];
                 let written = write_appends(&savepoint, &mut one).await;
                 let [appends] = one;
-                written.map(|()| appends).map_err(Stop::Failed)
+                written.map(|()| appends)
             }
             Err(stop) => Err(stop),
         };
@@ -188,8 +188,8 @@ async fn finish(tx: Tx, ended: &mut [Ended]) -> Result<(), Unfinished> {
         tx.rollback().await;
         return Ok(());
     }
-    if let Err(error) = write_appends(&tx, &mut appends).await {
-        tracing::warn!(%error, "writing what a batch appends failed");
+    if let Err(stop) = write_appends(&tx, &mut appends).await {
+        tracing::warn!(?stop, "writing what a batch appends failed");
         tx.rollback().await;
         return Err(Unfinished::RolledBack);
     }

@@ -3,13 +3,13 @@
 
 use std::{collections::BTreeMap, future::Future, pin::Pin};
 
-use entity::{Millis, TenantId, UserId, outbox, user};
+use entity::{Millis, TenantId, outbox};
 use sea_orm::{DatabaseTransaction, DbErr};
 use tokio::{sync::OwnedSemaphorePermit, sync::oneshot, time::Instant};
 
 use crate::{
     domain::Refusal,
-    store::{StoreError, events, events::NewEvent, tx::Tx},
+    store::{self, StoreError, events::NewEvent, tx::Tx, users::Sighting},
 };
 
 /// Why a command ends without its output.
@@ -60,7 +60,7 @@ pub struct Work<'t> {
     now: Option<Millis>,
     events: Vec<NewEvent>,
     mails: Vec<outbox::Model>,
-    users: Vec<user::Model>,
+    users: Vec<Sighting>,
     after: Vec<Box<dyn FnOnce() + Send + Sync>>,
 }
 
@@ -117,8 +117,8 @@ impl<'t> Work<'t> {
 
     /// Writes a user's row with the batch: shared rows come last, sorted, because two transactions that touch
     /// the same users wait for each other.
-    pub fn user(&mut self, user: user::Model) {
-        self.users.push(user);
+    pub fn person(&mut self, seen: Sighting) {
+        self.users.push(seen);
     }
 
     /// Runs after the commit and before the answer: drop a cached preview, wake the mailer.
@@ -145,7 +145,7 @@ pub(super) struct Appends {
     now: Option<Millis>,
     events: Vec<NewEvent>,
     mails: Vec<outbox::Model>,
-    users: Vec<user::Model>,
+    users: Vec<Sighting>,
     after: Vec<Box<dyn FnOnce() + Send + Sync>>,
 }
 
@@ -164,10 +164,12 @@ impl Appends {
 }
 
 /// Writes what commands appended, each table once: events by tenant, mails, and users last.
-pub(super) async fn write_appends(tx: &Tx, appends: &mut [Appends]) -> Result<(), StoreError> {
+///
+/// Refuses, and must then be rolled back, where a user's id belongs to somebody else.
+pub(super) async fn write_appends(tx: &Tx, appends: &mut [Appends]) -> Decision<()> {
     let mut events_of: BTreeMap<TenantId, (Millis, Vec<NewEvent>)> = BTreeMap::new();
     let mut mails = Vec::new();
-    let mut users: BTreeMap<UserId, user::Model> = BTreeMap::new();
+    let mut users = Vec::new();
     for one in appends {
         if let Some(tenant) = one.tenant.filter(|_| !one.events.is_empty()) {
             let at = match one.now {
@@ -178,17 +180,22 @@ pub(super) async fn write_appends(tx: &Tx, appends: &mut [Appends]) -> Result<()
             events.append(&mut one.events);
         }
         mails.append(&mut one.mails);
-        for user in one.users.drain(..) {
-            users.insert(user.id.clone(), user);
-        }
+        users.append(&mut one.users);
     }
     for (tenant, (at, events)) in events_of {
-        events::append(tx.conn(), tenant, at, events).await?;
+        store::events::append(tx.conn(), tenant, at, events).await?;
     }
-    crate::store::outbox::append(tx.conn(), mails).await?;
-    crate::store::users::upsert(tx.conn(), users.into_values().collect()).await?;
-    Ok(())
+    store::outbox::append(tx.conn(), mails).await?;
+    if users.is_empty() {
+        return Ok(());
+    }
+    let now = tx.now().await?;
+    if store::users::upsert(tx.conn(), users, now).await?.is_empty() { Ok(()) } else { Err(TAKEN.into()) }
 }
+
+/// The answer to a person whose id reached the database as somebody else's in the meantime.
+const TAKEN: Refusal =
+    Refusal::Unauthenticated("the token's subject has an id here that belongs to another user");
 
 /// A command waiting, with its way back to the caller.
 pub(super) struct Job {

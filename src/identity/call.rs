@@ -6,7 +6,7 @@ use crate::{
     config::settings,
     domain::{Host, Refusal, Standing},
     identity::{Principal, PrincipalKind},
-    store::members,
+    store::{members, users::Sighting},
 };
 use entity::{UserId, WorkspaceId};
 use sea_orm::{ConnectionTrait, DbErr};
@@ -20,6 +20,8 @@ pub struct Call {
     pub principal: Principal,
     /// The tenant's own host it came in on; `None` on a platform host.
     pub site_host: Option<Host>,
+    /// What a command must write of the caller's row, if it does not say it already.
+    pub sighting: Option<Sighting>,
 }
 
 impl Call {

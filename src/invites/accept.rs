@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use entity::{InviteId, Role, WorkspaceId, invite, user};
+use entity::{InviteId, Role, WorkspaceId, invite};
 use serde_json::json;
 
 use super::{
@@ -17,7 +17,7 @@ use crate::{
     actors::{Command, Decision, Stop, Work},
     config::settings,
     domain::Refusal,
-    identity::{Principal, UserIdentity},
+    identity::{Principal, PrincipalKind, UserIdentity},
     store::{self, StoreError, events::NewEvent, invites::Acceptance, members::Origin},
 };
 
@@ -45,8 +45,8 @@ pub async fn accept(invites: &Invites, principal: &Principal, link: &Presented) 
         return Err(Refusal::InvalidToken);
     }
     let answered = Answered { id: row.id, version: Some(token.claims().version) };
-    let command =
-        AcceptInvite { tenant: tenant.clone(), person, answered, previews: invites.previews.clone() };
+    let (kind, previews) = (principal.kind, invites.previews.clone());
+    let command = AcceptInvite { tenant: tenant.clone(), person, kind, answered, previews };
     let (workspace_id, role) = invites.lanes.run(tenant.id, command).await?;
     Ok(Accepted { tenant, workspace_id, role, invite_id: row.id })
 }
@@ -54,6 +54,7 @@ pub async fn accept(invites: &Invites, principal: &Principal, link: &Presented) 
 struct AcceptInvite {
     tenant: Arc<settings::Tenant>,
     person: UserIdentity,
+    kind: PrincipalKind,
     answered: Answered,
     previews: Previews,
 }
@@ -89,7 +90,8 @@ impl Command for AcceptInvite {
         }
         work.decided_at(at);
         let role = self.join(work, &accepted).await?;
-        self.write_person(work);
+        // the link proves the address, or the credential does
+        work.person(self.person.sighting(self.kind, self.answered.version.is_some()));
         work.event(NewEvent {
             kind: "invite.accepted",
             invite_id: Some(accepted.id),
@@ -144,25 +146,5 @@ impl AcceptInvite {
         store::members::raise_workspace_role(conn, tenant, workspace, user, row.role, origin.at).await?;
         let held = store::members::workspace_member(conn, tenant, workspace, user).await?;
         Ok(held.map_or(row.role, |member| member.role))
-    }
-
-    /// The person's row: their address is proven by the link or by their credential.
-    fn write_person(&self, work: &mut Work<'_>) {
-        work.user(person_row(&self.person, self.answered.version.is_some()));
-    }
-}
-
-/// The row of a person as seen now. Its address is written only where it is verified or proven.
-pub(super) fn person_row(person: &UserIdentity, proven: bool) -> user::Model {
-    let email = person.email.as_ref().filter(|_| proven || person.verified_email().is_some());
-    user::Model {
-        id: person.id.clone(),
-        issuer: person.issuer.clone(),
-        subject: person.subject.clone(),
-        email: email.map(|email| email.as_str().to_owned()),
-        email_norm: email.map(|email| email.norm().to_owned()),
-        name: person.name.clone(),
-        inserted_at: crate::domain::Clock::wall(),
-        updated_at: crate::domain::Clock::wall(),
     }
 }

@@ -253,6 +253,9 @@ impl CreateInvite {
     }
 
     fn told(&self, work: &mut Work<'_>, kind: &'static str, row: &invite::Model, data: serde_json::Value) {
+        if let Some(seen) = &self.call.sighting {
+            work.person(seen.clone());
+        }
         work.event(NewEvent {
             kind,
             invite_id: Some(row.id),

@@ -25,7 +25,11 @@ pub struct Members {
 
 impl Members {
     /// The use cases on a store and its lane. `forget_preview` is called after a commit that revoked invites.
-    pub fn new(store: Store, lanes: Lanes, forget_preview: impl Fn(InviteId) + Send + Sync + 'static) -> Self {
+    pub fn new(
+        store: Store,
+        lanes: Lanes,
+        forget_preview: impl Fn(InviteId) + Send + Sync + 'static,
+    ) -> Self {
         Self { store, lanes, forget_preview: Arc::new(forget_preview) }
     }
 

@@ -96,8 +96,10 @@ impl Remove {
             if let Some(heir) = heir {
                 for workspace in orphaned {
                     let origin = Origin { added_by: None, invite: None, at: now };
-                    store::members::join_workspace(conn, tenant, workspace, &heir, Role::Owner, origin).await?;
-                    store::members::raise_workspace_role(conn, tenant, workspace, &heir, Role::Owner, now).await?;
+                    store::members::join_workspace(conn, tenant, workspace, &heir, Role::Owner, origin)
+                        .await?;
+                    store::members::raise_workspace_role(conn, tenant, workspace, &heir, Role::Owner, now)
+                        .await?;
                 }
             }
         }

@@ -13,6 +13,7 @@ pub mod limits;
 pub mod members;
 pub mod migrate;
 pub mod outbox;
+pub mod owners_granted;
 pub mod tenants;
 pub mod tx;
 pub mod users;

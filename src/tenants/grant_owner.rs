@@ -8,7 +8,7 @@ use super::Tenants;
 use crate::{
     actors::{Command, Decision, Work},
     domain::{EmailAddress, Refusal},
-    identity::{Call, UserIdentity},
+    identity::{Call, PrincipalKind, UserIdentity},
     store::{self, events::NewEvent, members::Origin},
 };
 
@@ -18,11 +18,12 @@ use crate::{
 /// [`Refusal::Unavailable`] without the database.
 pub async fn grant_owner(tenants: &Tenants, call: &Call, email: EmailAddress) -> Result<(), Refusal> {
     let person = call.principal.person()?.clone();
-    tenants.lanes.run(call.tenant.id, GrantOwner { person, email }).await
+    tenants.lanes.run(call.tenant.id, GrantOwner { person, kind: call.principal.kind, email }).await
 }
 
 struct GrantOwner {
     person: UserIdentity,
+    kind: PrincipalKind,
     email: EmailAddress,
 }
 
@@ -32,7 +33,7 @@ impl Command for GrantOwner {
     async fn decide(&self, work: &mut Work<'_>) -> Decision<()> {
         let (conn, tenant, user) = (work.conn(), work.tenant(), &self.person.id);
         let now = work.now().await?;
-        if !store::owners_granted::insert_once(conn, tenant, &self.email, user, now).await? {
+        if !store::owners_granted::insert_once(conn, tenant, self.email.norm(), user, now).await? {
             return Ok(());
         }
         let origin = Origin { added_by: None, invite: None, at: now };
@@ -41,7 +42,7 @@ impl Command for GrantOwner {
         } else {
             store::members::raise_tenant_role(conn, tenant, user, Role::Owner, now).await?;
         }
-        work.person(self.person.sighting(false));
+        work.person(self.person.sighting(self.kind, false));
         work.event(NewEvent {
             kind: "member.added",
             invite_id: None,

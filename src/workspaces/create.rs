@@ -94,6 +94,9 @@ impl Command for CreateWorkspace {
             let origin = Origin { added_by: Some(maker), invite: None, at: now };
             store::members::join_workspace(work.conn(), tenant, row.id, maker, Role::Owner, origin).await?;
         }
+        if let Some(seen) = &self.call.sighting {
+            work.person(seen.clone());
+        }
         work.event(NewEvent {
             kind: "workspace.created",
             invite_id: None,

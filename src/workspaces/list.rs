@@ -43,11 +43,7 @@ pub async fn list(
 ///
 /// # Errors
 /// 404 for strangers and foreign ids; 403 for members without access to it.
-pub async fn get(
-    workspaces: &Workspaces,
-    call: Call,
-    id: WorkspaceId,
-) -> Result<workspace::Model, Refusal> {
+pub async fn get(workspaces: &Workspaces, call: Call, id: WorkspaceId) -> Result<workspace::Model, Refusal> {
     call.principal.require_scope("workspaces:read")?;
     workspaces
         .store
