@@ -10,9 +10,14 @@ pub mod render;
 mod round;
 mod schedule;
 mod share;
+#[cfg(test)]
+mod tests;
 pub mod transport;
 mod words;
 
 pub use delivery::Deps;
 pub use mailer::{Mailer, MailerHandle};
-pub use transport::{Transports, memory::Mailbox};
+pub use transport::{
+    Transports,
+    memory::{Mail, Mailbox},
+};
