@@ -39,6 +39,7 @@ const POLL: Duration = Duration::from_secs(1);
 const RENEW: Duration = Duration::from_secs(20);
 const RECLAIM: Duration = Duration::from_secs(5);
 const COUNT: Duration = Duration::from_secs(15);
+const PRUNE: Duration = Duration::from_secs(60);
 /// How long mails in flight may take to end when the server stops.
 const DRAIN: Duration = Duration::from_secs(20);
 /// How long writing down what became of them may take after that.
@@ -109,6 +110,7 @@ fn launch(arbiter: &ArbiterHandle, deps: &Deps, woken: &Arc<AtomicBool>) -> Addr
         renewed: Instant::now(),
         reclaimed: None,
         counted: None,
+        pruned: Instant::now(),
         drain: None,
     })
 }
@@ -132,6 +134,7 @@ pub struct Mailer {
     renewed: Instant,
     reclaimed: Option<Instant>,
     counted: Option<Instant>,
+    pruned: Instant,
     drain: Option<oneshot::Sender<()>>,
 }
 
