@@ -2,7 +2,7 @@
 //! URL-safe throughout. A mistyped or made-up key is told by its checksum, without asking the database. Only
 //! the SHA-256 of the whole key is ever stored: with so much randomness a slow hash would add nothing.
 
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use sha2::{Digest, Sha256};
 
 use crate::domain::{Refusal, random};
@@ -61,12 +61,6 @@ pub fn parse(credential: &str, common_prefix: &str) -> Option<KeyHash> {
     let (secret, sum) = rest.split_at_checked(SECRET)?;
     let whole = credential.get(..credential.len() - CHECKSUM)?;
     (secret.bytes().all(|b| BASE32.contains(&b)) && checksum(whole) == sum).then(|| hash(credential))
-}
-
-/// The hash of a minted key's text.
-#[must_use]
-pub fn hash_of(key: &SecretString) -> KeyHash {
-    hash(key.expose_secret())
 }
 
 fn hash(key: &str) -> KeyHash {

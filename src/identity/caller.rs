@@ -188,6 +188,9 @@ impl Authenticator {
                 Ok(Some((row, user)))
             });
             let (row, user) = found.await?.ok_or(UNKNOWN)?;
+            if let Some(user) = &user {
+                self.first_sight.remember(user.clone());
+            }
             let (id, expires_at) = (row.id, row.expires_at);
             Ok(Arc::new(KeyVerdict { id, expires_at, principal: of_key(row, user, trust)? }))
         };

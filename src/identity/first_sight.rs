@@ -30,7 +30,7 @@ pub struct FirstSight {
 
 /// The answer to a credential whose wire id belongs to another issuer or subject.
 pub const TAKEN: Refusal =
-    Refusal::Unauthenticated("the token's subject has an id here that belongs to another user");
+    Refusal::Unauthenticated("the user id that this token leads to belongs to another issuer or subject");
 
 impl Default for FirstSight {
     fn default() -> Self {
@@ -58,11 +58,16 @@ impl FirstSight {
             // not remembered: another issuer may be first
             Known::New => Ok(()),
             Known::Same(row) => {
-                self.rows.insert(row.id.clone(), Arc::new(row));
+                self.remember(row);
                 Ok(())
             }
             Known::Taken => Err(TAKEN),
         }
+    }
+
+    /// Remembers a row just read.
+    pub(super) fn remember(&self, row: user::Model) {
+        self.rows.insert(row.id.clone(), Arc::new(row));
     }
 
     /// What a command must write of its caller's row: nothing if the row is known to say it already, or there is
