@@ -191,7 +191,7 @@ impl Caller {
         let user = self.principal.person()?.id.clone();
         let own = tenants::own::own(&self.at.state.tenants, user).await?;
         let mut own: Vec<_> = own.iter().filter_map(|(id, _)| snapshot.tenant(*id).cloned()).collect();
-        for tenant in snapshot.tenants() {
+        for tenant in &snapshot.settings.tenants {
             // an owner who has not been seen there yet
             let owner = first_sight::owners_to_grant(tenant, &self.principal).is_some();
             if owner && !own.iter().any(|known| known.id == tenant.id) {
