@@ -4,3 +4,4 @@ pub mod edge;
 pub mod error;
 pub mod extract;
 pub mod state;
+pub mod v1;
