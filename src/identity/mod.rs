@@ -1,5 +1,7 @@
-//! Who calls: credentials verified into a principal.
+//! Who calls: credentials verified into a principal, and a principal in its tenant.
 
+pub mod call;
 pub mod principal;
 
+pub use call::Call;
 pub use principal::{Principal, PrincipalKind, UserIdentity};

@@ -2,7 +2,10 @@
 
 use entity::{AddressState, ApiKeyId, Role, TenantId, UserId};
 
-use crate::domain::{EmailAddress, Refusal};
+use crate::{
+    domain::{EmailAddress, Refusal},
+    store::users::Sighting,
+};
 
 /// A verified credential.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,6 +57,22 @@ impl UserIdentity {
     #[must_use]
     pub fn verified_email(&self) -> Option<&EmailAddress> {
         self.email.as_ref().filter(|_| self.email_state == AddressState::Verified)
+    }
+}
+
+impl UserIdentity {
+    /// What is written of this person. The address only where it is verified or proven; that of an API key is of
+    /// the day it was made and never replaces a later one unless a link proves it.
+    #[must_use]
+    pub fn sighting(&self, kind: PrincipalKind, proven: bool) -> Sighting {
+        let fresh = kind == PrincipalKind::Person && self.email_state == AddressState::Verified;
+        Sighting {
+            id: self.id.clone(),
+            issuer: self.issuer.clone(),
+            subject: self.subject.clone(),
+            email: self.email.clone().filter(|_| proven || fresh),
+            name: self.name.clone(),
+        }
     }
 }
 

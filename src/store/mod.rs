@@ -3,12 +3,17 @@
 //! decision. All database futures run on the store's own runtime: a pooled connection opened on an HTTP
 //! worker's runtime would die with that worker.
 
+pub mod api_keys;
 mod connect;
+pub mod deliveries;
 mod error;
 pub mod events;
 pub mod invites;
+pub mod limits;
 pub mod members;
 pub mod migrate;
+pub mod outbox;
+pub mod owners_granted;
 pub mod tenants;
 pub mod tx;
 pub mod users;

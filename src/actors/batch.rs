@@ -1,0 +1,249 @@
+//! One batch, one transaction. First without savepoints: if every command ends well or refuses without having
+//! written, that is all. If one fails after a write, the batch is rolled back and run once more with a
+//! savepoint each, so that only the failing one is refused. Answers leave only after the commit.
+
+use std::{panic::AssertUnwindSafe, time::Duration};
+
+use entity::TenantId;
+use futures_util::FutureExt;
+use tokio::time::{Instant, timeout};
+
+use super::command::{Appends, Decision, Job, Stop, Work, write_appends};
+use crate::{
+    domain::Refusal,
+    store::{Store, StoreError, tx::Tx},
+};
+
+/// Limit of one command. Longer than one statement's, since ending a command does not end its statement.
+const COMMAND_LIMIT: Duration = Duration::from_millis(1800);
+
+/// How one command of a batch ended.
+enum Ended {
+    Decided(Appends),
+    Refused(Refusal),
+    Failed(Refusal),
+}
+
+/// Commits a batch and answers its callers.
+pub(super) async fn commit(store: &Store, jobs: Vec<Job>) {
+    let now = Instant::now();
+    let (mut jobs, late): (Vec<Job>, Vec<Job>) = jobs.into_iter().partition(|job| job.begin_by > now);
+    for job in late {
+        job.task.refuse(Refusal::Unavailable {
+            retry_after: 1,
+            what: "Too much is waiting for this organisation.",
+        });
+    }
+    if jobs.is_empty() {
+        return;
+    }
+    metrics::histogram!("usher_batch_commands")
+        .record(f64::from(u32::try_from(jobs.len()).unwrap_or(u32::MAX)));
+    match try_together(store, &mut jobs).await {
+        Together::Done(ended) => answer(jobs, ended),
+        Together::Refuse(refusal) => refuse_all(jobs, &refusal),
+        Together::OneByOne => {
+            metrics::counter!("usher_batch_repeated_total").increment(1);
+            match with_savepoints(store, &mut jobs).await {
+                Ok(ended) => answer(jobs, ended),
+                Err(refusal) => refuse_all(jobs, &refusal),
+            }
+        }
+    }
+}
+
+fn answer(jobs: Vec<Job>, ended: Vec<Ended>) {
+    for (job, ended) in jobs.into_iter().zip(ended) {
+        match ended {
+            Ended::Decided(appends) => {
+                appends.finish();
+                job.task.answer();
+            }
+            Ended::Refused(refusal) | Ended::Failed(refusal) => job.task.refuse(refusal),
+        }
+    }
+}
+
+fn refuse_all(jobs: Vec<Job>, refusal: &Refusal) {
+    for job in jobs {
+        job.task.refuse(refusal.clone());
+    }
+}
+
+enum Together {
+    Done(Vec<Ended>),
+    Refuse(Refusal),
+    OneByOne,
+}
+
+async fn begin(store: &Store, tenants: Vec<TenantId>) -> Result<Tx, Refusal> {
+    store.tenants_write(&tenants).await.map_err(StoreError::into_refusal)
+}
+
+/// The tenants of a batch, each once, in the order in which their locks are taken.
+fn tenants_of(jobs: &[Job]) -> Vec<TenantId> {
+    let mut tenants: Vec<TenantId> = jobs.iter().map(|job| job.tenant).collect();
+    tenants.sort_unstable();
+    tenants.dedup();
+    tenants
+}
+
+async fn try_together(store: &Store, jobs: &mut [Job]) -> Together {
+    let tx = match begin(store, tenants_of(jobs)).await {
+        Ok(tx) => tx,
+        Err(refusal) => return Together::Refuse(refusal),
+    };
+    let alone = jobs.len() == 1;
+    let mut ended = Vec::with_capacity(jobs.len());
+    for job in jobs.iter_mut() {
+        match fenced(&tx, job).await {
+            Ok(appends) => ended.push(Ended::Decided(appends)),
+            Err(Stop::Refused(refusal)) => ended.push(Ended::Refused(refusal)),
+            Err(stop) => {
+                // an answered rollback shows that the connection lives; without it nothing can be repeated
+                let lives = tx.rollback().await;
+                return match stop {
+                    Stop::Failed(error) if alone => Together::Refuse(error.into_refusal()),
+                    _ if lives => Together::OneByOne,
+                    _ => Together::Refuse(gone()),
+                };
+            }
+        }
+    }
+    match finish(tx, &mut ended).await {
+        Ok(()) => Together::Done(ended),
+        Err(Unfinished::RolledBack) => Together::OneByOne,
+        Err(Unfinished::Unknown) => Together::Refuse(unknown_outcome()),
+    }
+}
+
+async fn with_savepoints(store: &Store, jobs: &mut [Job]) -> Result<Vec<Ended>, Refusal> {
+    let tx = begin(store, tenants_of(jobs)).await?;
+    let mut ended = Vec::with_capacity(jobs.len());
+    for job in jobs.iter_mut() {
+        ended.push(in_savepoint(&tx, job).await);
+    }
+    match finish(tx, &mut ended).await {
+        Ok(()) => Ok(ended),
+        Err(Unfinished::RolledBack) => Err(Refusal::Internal),
+        Err(Unfinished::Unknown) => Err(unknown_outcome()),
+    }
+}
+
+/// Runs one command in a savepoint, with what it appends, twice if it asks for it.
+async fn in_savepoint(tx: &Tx, job: &mut Job) -> Ended {
+    for _ in 0..3 {
+        let savepoint = match tx.savepoint().await {
+            Ok(savepoint) => savepoint,
+            Err(error) => return Ended::Failed(error.into_refusal()),
+        };
+        let decided = match fenced(&savepoint, job).await {
+            Ok(appends) => {
+                let mut one = [appends];
+                let written = write_appends(&savepoint, &mut one).await;
+                let [appends] = one;
+                written.map(|()| appends)
+            }
+            Err(stop) => Err(stop),
+        };
+        match decided {
+            Ok(appends) => {
+                return match savepoint.commit().await {
+                    Ok(()) => Ended::Decided(appends),
+                    Err(error) => Ended::Failed(error.into_refusal()),
+                };
+            }
+            Err(stop) => {
+                savepoint.rollback().await;
+                match stop {
+                    Stop::Refused(refusal) => return Ended::Refused(refusal),
+                    Stop::Failed(error) => return Ended::Failed(error.into_refusal()),
+                    Stop::Again => {}
+                }
+            }
+        }
+    }
+    Ended::Failed(Refusal::Unavailable { retry_after: 1, what: "This could not be decided." })
+}
+
+enum Unfinished {
+    /// Nothing was kept.
+    RolledBack,
+    /// The commit was asked for and not answered.
+    Unknown,
+}
+
+/// Writes what the commands appended and commits. A batch that wrote nothing is rolled back, which costs no
+/// disk.
+async fn finish(tx: Tx, ended: &mut [Ended]) -> Result<(), Unfinished> {
+    let mut appends: Vec<Appends> = Vec::with_capacity(ended.len());
+    let mut wrote = false;
+    for one in ended.iter_mut() {
+        if let Ended::Decided(decided) = one {
+            wrote = true;
+            appends.push(std::mem::take(decided));
+        }
+    }
+    if !wrote {
+        tx.rollback().await;
+        return Ok(());
+    }
+    if let Err(stop) = write_appends(&tx, &mut appends).await {
+        tracing::warn!(?stop, "writing what a batch appends failed");
+        tx.rollback().await;
+        return Err(Unfinished::RolledBack);
+    }
+    // back to their commands, for what follows the commit
+    let mut appends = appends.into_iter();
+    for one in ended.iter_mut() {
+        if let Ended::Decided(decided) = one
+            && let Some(append) = appends.next()
+        {
+            *decided = append;
+        }
+    }
+    match tx.commit().await {
+        Ok(()) => Ok(()),
+        Err(error) => {
+            tracing::warn!(%error, "a commit was not answered");
+            Err(Unfinished::Unknown)
+        }
+    }
+}
+
+/// Runs one command with its time limit and a fence against panics.
+async fn fenced(tx: &Tx, job: &mut Job) -> Decision<Appends> {
+    let mut work = Work::new(tx, job.tenant);
+    tx.arm_statement_limit();
+    let decided = timeout(COMMAND_LIMIT, AssertUnwindSafe(job.task.decide(&mut work)).catch_unwind()).await;
+    let decided = match decided {
+        Ok(Ok(decided)) => decided,
+        Ok(Err(_panic)) => {
+            tracing::error!("a command panicked");
+            metrics::counter!("usher_command_panics_total").increment(1);
+            return Err(Stop::Failed(StoreError::Fault(sea_orm::DbErr::Custom("a command panicked".into()))));
+        }
+        Err(_elapsed) => return Err(Stop::Failed(StoreError::unavailable("a command took too long"))),
+    };
+    let appends = work.into_appends();
+    match decided {
+        Ok(()) => Ok(appends),
+        Err(Stop::Refused(refusal)) if !appends.is_empty() => {
+            // it had written: take that back before the refusal leaves
+            tracing::error!(%refusal, "a command refused after a write");
+            Err(Stop::Failed(StoreError::Fault(sea_orm::DbErr::Custom("refused after a write".into()))))
+        }
+        Err(stop) => Err(stop),
+    }
+}
+
+fn gone() -> Refusal {
+    Refusal::Unavailable { retry_after: 1, what: "The database connection was lost; nothing was changed." }
+}
+
+fn unknown_outcome() -> Refusal {
+    Refusal::Unavailable {
+        retry_after: 1,
+        what: "The database did not confirm; the change may or may not have happened.",
+    }
+}

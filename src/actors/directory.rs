@@ -1,0 +1,225 @@
+//! The way in: admission, a queue per tenant, and the tenant's actor, started when something waits, replaced
+//! when it died, gone when it was idle.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    future::Future,
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use actix::{Actor, Addr, ArbiterHandle};
+use entity::TenantId;
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
+    time::Instant,
+};
+
+use super::{
+    batch,
+    command::{Command, Job, TypedTask},
+    tenant_actor::{TenantActor, Wake},
+};
+use crate::{config::settings, domain::Refusal, store::Store};
+
+/// A command that could not begin within this time is not begun: its caller has been answered by then.
+const BEGIN_WITHIN: Duration = Duration::from_secs(7);
+
+/// The write lane of all tenants; clones share it.
+#[derive(Clone)]
+pub struct Lanes {
+    shared: Arc<Shared>,
+    lanes: Arc<Mutex<HashMap<TenantId, Arc<Lane>>>>,
+    total: Arc<Semaphore>,
+    arbiter: ArbiterHandle,
+    settings: settings::Lane,
+}
+
+pub(super) struct Shared {
+    pub(super) store: Store,
+    pub(super) committer: Committer,
+    pub(super) max_batch: usize,
+    pub(super) idle: Duration,
+}
+
+/// One tenant's queue and the actor that works on it.
+pub(super) struct Lane {
+    state: Mutex<LaneState>,
+    admission: Arc<Semaphore>,
+}
+
+#[derive(Default)]
+struct LaneState {
+    queue: VecDeque<Job>,
+    actor: Option<Addr<TenantActor>>,
+}
+
+impl Lane {
+    fn new(queue: usize) -> Self {
+        Self { state: Mutex::default(), admission: Arc::new(Semaphore::new(queue)) }
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, LaneState> {
+        // a queue has no invariant that a panic could break
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes what waits, at most so many.
+    pub(super) fn take(&self, most: usize) -> Vec<Job> {
+        let mut state = self.state();
+        let count = state.queue.len().min(most);
+        state.queue.drain(..count).collect()
+    }
+
+    /// Lets the actor go if nothing waits.
+    pub(super) fn passivate(&self) -> bool {
+        let mut state = self.state();
+        let quiet = state.queue.is_empty();
+        if quiet {
+            state.actor = None;
+        }
+        quiet
+    }
+}
+
+/// Where batches are committed: by one writer for all tenants on SQLite, which has one writer anyway; each by
+/// itself on PostgreSQL, so that tenants share no fate.
+pub(super) enum Committer {
+    Writer(mpsc::UnboundedSender<(Vec<Job>, oneshot::Sender<()>)>),
+    Parallel(Store, Arc<Semaphore>),
+}
+
+impl Committer {
+    fn new(store: &Store, max_batch: usize, connections: u32) -> Self {
+        if store.is_postgres() {
+            // some connections are left to reads and the mailer
+            let writers = usize::try_from(connections).unwrap_or(10).saturating_sub(3).max(1);
+            return Self::Parallel(store.clone(), Arc::new(Semaphore::new(writers)));
+        }
+        // unbounded, because admission has bounded what can be in it
+        let (send, receive) = mpsc::unbounded_channel();
+        store.runtime().spawn(write_all(store.clone(), receive, max_batch));
+        Self::Writer(send)
+    }
+
+    pub(super) fn commit(&self, batch: Vec<Job>) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        match self {
+            Self::Writer(writer) => {
+                let (done, committed) = oneshot::channel();
+                let sent = writer.send((batch, done));
+                Box::pin(async move {
+                    if sent.is_ok() {
+                        let _ = committed.await;
+                    }
+                })
+            }
+            Self::Parallel(store, connections) => {
+                let (store, connections) = (store.clone(), connections.clone());
+                Box::pin(async move {
+                    let _permit = connections.acquire_owned().await;
+                    batch::commit(&store, batch).await;
+                })
+            }
+        }
+    }
+}
+
+/// The SQLite writer: merges the batches that wait, across tenants, up to the limit, and commits as soon as it
+/// is free. It waits for nothing to fill.
+async fn write_all(
+    store: Store,
+    mut batches: mpsc::UnboundedReceiver<(Vec<Job>, oneshot::Sender<()>)>,
+    max_batch: usize,
+) {
+    while let Some((mut jobs, done)) = batches.recv().await {
+        let mut waiting = vec![done];
+        while jobs.len() < max_batch {
+            let Ok((more, done)) = batches.try_recv() else { break };
+            jobs.extend(more);
+            waiting.push(done);
+        }
+        batch::commit(&store, jobs).await;
+        for done in waiting {
+            let _ = done.send(());
+        }
+    }
+}
+
+impl Lanes {
+    /// The lane on a store; its actors live on the given arbiter.
+    #[must_use]
+    pub fn new(store: Store, settings: settings::Lane, connections: u32, arbiter: ArbiterHandle) -> Self {
+        let max_batch = settings.max_batch.max(1);
+        let committer = Committer::new(&store, max_batch, connections);
+        Self {
+            shared: Arc::new(Shared { store, committer, max_batch, idle: settings.idle }),
+            lanes: Arc::default(),
+            total: Arc::new(Semaphore::new(settings.queue_total)),
+            arbiter,
+            settings,
+        }
+    }
+
+    /// Runs a command in its tenant's lane and waits for its answer, which leaves after the commit.
+    ///
+    /// # Errors
+    /// What the command refused; [`Refusal::Unavailable`] when too much waits, the database cannot be used, or
+    /// the outcome is unknown.
+    pub async fn run<C: Command>(&self, tenant: TenantId, command: C) -> Result<C::Output, Refusal> {
+        let lane = self.lane(tenant);
+        let permits = self.admit(&lane)?;
+        let (task, answer) = TypedTask::new(command);
+        let job =
+            Job { tenant, begin_by: Instant::now() + BEGIN_WITHIN, task: Box::new(task), _permits: permits };
+        if self.settings.actors {
+            self.enqueue(&lane, job);
+        } else {
+            let store = self.shared.store.clone();
+            self.shared.store.runtime().spawn(async move { batch::commit(&store, vec![job]).await });
+        }
+        // a reply that never comes: the process is ending
+        answer.await.unwrap_or(Err(Refusal::Unavailable {
+            retry_after: 1,
+            what: "The server is stopping; the change may or may not have happened.",
+        }))
+    }
+
+    /// Waits until nothing is queued or being committed; for a graceful end, after the last caller.
+    pub async fn drained(&self) {
+        let all = u32::try_from(self.settings.queue_total).unwrap_or(u32::MAX);
+        let _ = self.total.acquire_many(all).await;
+    }
+
+    fn lane(&self, tenant: TenantId) -> Arc<Lane> {
+        let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        lanes.entry(tenant).or_insert_with(|| Arc::new(Lane::new(self.settings.queue_per_tenant))).clone()
+    }
+
+    fn admit(&self, lane: &Lane) -> Result<Vec<OwnedSemaphorePermit>, Refusal> {
+        let own = lane.admission.clone().try_acquire_owned();
+        let total = self.total.clone().try_acquire_owned();
+        match (own, total) {
+            (Ok(own), Ok(total)) => Ok(vec![own, total]),
+            _ => {
+                metrics::counter!("usher_lane_refused_total").increment(1);
+                Err(Refusal::Unavailable {
+                    retry_after: 1,
+                    what: "Too much is waiting for this organisation.",
+                })
+            }
+        }
+    }
+
+    fn enqueue(&self, lane: &Arc<Lane>, job: Job) {
+        let mut state = lane.state();
+        state.queue.push_back(job);
+        let live = state.actor.take().filter(Addr::connected);
+        let actor = live.unwrap_or_else(|| {
+            let actor = TenantActor::new(lane.clone(), self.shared.clone());
+            TenantActor::start_in_arbiter(&self.arbiter, |_| actor)
+        });
+        actor.do_send(Wake);
+        state.actor = Some(actor);
+    }
+}

@@ -1,0 +1,12 @@
+//! The write lane: who waits, in what order, and what commits together. A use case is a [`Command`]; it is put
+//! on its tenant's queue, one actor per tenant takes what waits as a batch, and a batch is one transaction.
+//! The lane adds order, fairness, back-pressure, time limits and group commit. It is never the only guard:
+//! every outcome is decided by a guarded statement under the tenant's lock, with the actors or without.
+
+pub mod batch;
+pub mod command;
+pub mod directory;
+mod tenant_actor;
+
+pub use command::{Command, Decision, Stop, Work};
+pub use directory::Lanes;

@@ -1,0 +1,96 @@
+//! One tenant's actor: takes what waits as a batch, hands it to the committer, and takes the next when that
+//! one is done. One batch outstanding per tenant keeps order and lets no tenant starve another. The queue
+//! itself lives in the lane, not in the mailbox, so nothing is lost when an actor ends or is replaced.
+
+use std::sync::Arc;
+
+use actix::{Actor, AsyncContext, Context, Handler, Message};
+
+use super::directory::{Lane, Shared};
+
+pub(super) struct TenantActor {
+    pub(super) lane: Arc<Lane>,
+    pub(super) shared: Arc<Shared>,
+    busy: bool,
+    /// Whether anything came since the last look.
+    active: bool,
+}
+
+/// Something waits.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Wake;
+
+/// The batch is done.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Done;
+
+impl TenantActor {
+    pub(super) fn new(lane: Arc<Lane>, shared: Arc<Shared>) -> Self {
+        Self { lane, shared, busy: false, active: true }
+    }
+
+    fn pump(&mut self, ctx: &mut Context<Self>) {
+        if self.busy {
+            return;
+        }
+        let batch = self.lane.take(self.shared.max_batch);
+        if batch.is_empty() {
+            return;
+        }
+        self.busy = true;
+        self.active = true;
+        let done = DoneOnDrop(ctx.address());
+        let committing = self.shared.committer.commit(batch);
+        self.shared.store.runtime().spawn(async move {
+            committing.await;
+            drop(done);
+        });
+    }
+}
+
+/// Tells the actor that its batch is done, also when the task is torn down.
+struct DoneOnDrop(actix::Addr<TenantActor>);
+
+impl Drop for DoneOnDrop {
+    fn drop(&mut self) {
+        self.0.do_send(Done);
+    }
+}
+
+impl Actor for TenantActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        metrics::gauge!("usher_tenant_actors").increment(1.0);
+        ctx.run_interval(self.shared.idle, |actor, ctx| {
+            let quiet = !actor.busy && !std::mem::take(&mut actor.active);
+            // under the lane's lock: either a sender sees no actor and starts one, or its job is seen here
+            if quiet && actor.lane.passivate() {
+                actix::ActorContext::stop(ctx);
+            }
+        });
+    }
+
+    fn stopped(&mut self, _: &mut Self::Context) {
+        metrics::gauge!("usher_tenant_actors").decrement(1.0);
+    }
+}
+
+impl Handler<Wake> for TenantActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Wake, ctx: &mut Self::Context) {
+        self.pump(ctx);
+    }
+}
+
+impl Handler<Done> for TenantActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Done, ctx: &mut Self::Context) {
+        self.busy = false;
+        self.pump(ctx);
+    }
+}

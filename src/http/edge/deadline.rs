@@ -1,0 +1,68 @@
+//! The handler behind a time limit and a fence: a handler that hangs is a 503, one that panics a 500, and both
+//! are JSON like everything else.
+
+use std::{fmt, panic::AssertUnwindSafe, time::Duration};
+
+use actix_web::{
+    Error, HttpResponse, ResponseError,
+    body::{BoxBody, MessageBody},
+    dev::{ServiceRequest, ServiceResponse},
+    http::StatusCode,
+    middleware::Next,
+};
+use futures_util::FutureExt;
+use tokio::time::timeout;
+use uuid::Uuid;
+
+use crate::{
+    domain::Refusal,
+    http::error::{ApiError, with_request_id},
+};
+
+/// Longest a handler may take, its body included.
+const LIMIT: Duration = Duration::from_secs(10);
+
+/// Calls the handler. A request may not be kept across the call, so what fails here is answered without it.
+pub(super) async fn call(
+    id: Uuid,
+    req: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    let refusal = match timeout(LIMIT, AssertUnwindSafe(next.call(req)).catch_unwind()).await {
+        Ok(Ok(answer)) => return answer.map(ServiceResponse::map_into_boxed_body),
+        Ok(Err(_panic)) => {
+            tracing::error!(request_id = %id, "a handler panicked");
+            metrics::counter!("usher_handler_panics_total").increment(1);
+            Refusal::Internal
+        }
+        Err(_elapsed) => {
+            Refusal::Unavailable { retry_after: 1, what: "This took too long; a change may have happened." }
+        }
+    };
+    Err(Failed { id, error: refusal.into() }.into())
+}
+
+/// An answer without its request: it brings id and headers along.
+#[derive(Debug)]
+struct Failed {
+    id: Uuid,
+    error: ApiError,
+}
+
+impl fmt::Display for Failed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.error.fmt(f)
+    }
+}
+
+impl ResponseError for Failed {
+    fn status_code(&self) -> StatusCode {
+        self.error.status_code()
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        let mut answer = with_request_id(self.id, || self.error.error_response());
+        super::dress(answer.headers_mut(), self.id);
+        answer
+    }
+}

@@ -1,0 +1,60 @@
+//! Which site a request is for: the canonical host, matched exactly. An unknown one is nobody's, whatever the
+//! path, except for the health check.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use actix_web::{dev::ServiceRequest, http::header::HeaderName};
+
+use crate::{
+    domain::{Host, Refusal},
+    tenancy::{
+        Site,
+        arrival::{Arrival, Headers},
+    },
+};
+
+/// Where a request came in.
+#[derive(Clone, Debug)]
+pub struct Visit {
+    /// Platform, a tenant's own host, or a retired one.
+    pub site: Site,
+    /// The canonical host.
+    pub host: Option<Host>,
+    /// Address of the client.
+    pub client: IpAddr,
+}
+
+pub(super) fn resolve(req: &ServiceRequest) -> Result<Visit, Refusal> {
+    let state = super::state(req).ok_or(Refusal::Internal)?;
+    let snapshot = state.registry.current();
+    let peer = req.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip());
+    let values = |name: &'static str| -> Vec<&str> {
+        req.headers()
+            .get_all(HeaderName::from_static(name))
+            .map(|value| value.to_str().unwrap_or_default())
+            .collect()
+    };
+    let headers = Headers {
+        host: values("host"),
+        target: req.uri().authority().map(actix_web::http::uri::Authority::as_str),
+        forwarded_host: values("x-forwarded-host"),
+        forwarded_for: values("x-forwarded-for"),
+        forwarded: values("forwarded"),
+    };
+    let arrival = Arrival::of(peer, &headers, &snapshot.settings.server.trusted_proxies);
+    let site = arrival.host.as_ref().and_then(|host| snapshot.site(host));
+    match site {
+        Some(Site::Retired(_)) if !is_landing(req) => Err(Refusal::UnknownHost),
+        Some(site) => Ok(Visit { site, host: arrival.host, client: arrival.client }),
+        None if req.path() == "/healthz" => {
+            Ok(Visit { site: Site::Platform, host: None, client: arrival.client })
+        }
+        None => Err(Refusal::UnknownHost),
+    }
+}
+
+/// What a retired domain still answers: GET of a landing page, with a redirect.
+fn is_landing(req: &ServiceRequest) -> bool {
+    req.method() == actix_web::http::Method::GET
+        && (req.path().starts_with("/invites/") || req.path().starts_with("/workspace-invites/"))
+}

@@ -1,0 +1,63 @@
+//! What no handler took: a path that exists answers 405 with what it allows, any other 404.
+
+use std::collections::BTreeMap;
+
+use actix_web::{HttpRequest, HttpResponse, ResponseError, http::header, web};
+
+use crate::{domain::Refusal, http::error::ApiError};
+
+/// Methods by route pattern, read off the OpenAPI document and completed with the pages.
+#[derive(Clone, Debug, Default)]
+pub struct Allowed(BTreeMap<String, Vec<&'static str>>);
+
+impl Allowed {
+    /// Reads the methods of every path of the document.
+    #[must_use]
+    pub fn of(document: &utoipa::openapi::OpenApi) -> Self {
+        let mut allowed = BTreeMap::new();
+        for (path, item) in &document.paths.paths {
+            let methods = [
+                ("GET", item.get.is_some()),
+                ("POST", item.post.is_some()),
+                ("PUT", item.put.is_some()),
+                ("PATCH", item.patch.is_some()),
+                ("DELETE", item.delete.is_some()),
+            ];
+            let methods = methods.into_iter().filter_map(|(name, there)| there.then_some(name)).collect();
+            allowed.insert(shape(path), methods);
+        }
+        Self(allowed)
+    }
+
+    /// Adds a route that the document does not show.
+    pub fn add(&mut self, pattern: &str, method: &'static str) {
+        self.0.entry(shape(pattern)).or_default().push(method);
+    }
+
+    fn header(&self, pattern: &str) -> Option<String> {
+        let mut methods = self.0.get(&shape(pattern))?.clone();
+        if methods.contains(&"GET") {
+            methods.push("HEAD");
+        }
+        Some(methods.join(", "))
+    }
+}
+
+/// A pattern without the names of its parameters, which say nothing about what it matches.
+fn shape(pattern: &str) -> String {
+    let parts = pattern.split('/').map(|part| if part.starts_with('{') { "{}" } else { part });
+    parts.collect::<Vec<_>>().join("/")
+}
+
+/// The default service.
+pub async fn unmatched(req: HttpRequest, allowed: web::Data<Allowed>) -> HttpResponse {
+    let pattern = req.match_pattern();
+    if let Some(methods) = pattern.and_then(|pattern| allowed.header(&pattern)) {
+        let mut answer = ApiError::from(Refusal::MethodNotAllowed).error_response();
+        if let Ok(value) = header::HeaderValue::from_str(&methods) {
+            answer.headers_mut().insert(header::ALLOW, value);
+        }
+        return answer;
+    }
+    ApiError::from(Refusal::NotFound).error_response()
+}

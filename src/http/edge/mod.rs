@@ -1,0 +1,88 @@
+//! What every request passes, in this order: an id, the host, the handler behind a deadline and a fence, the
+//! headers of every answer, the log line. One middleware, because each costs on the shortest requests.
+
+pub mod access_log;
+pub mod deadline;
+pub mod host;
+pub mod limits;
+pub mod methods;
+pub mod request_id;
+
+use std::time::Instant;
+
+use actix_web::{
+    Error, HttpMessage, ResponseError,
+    body::{BoxBody, MessageBody},
+    dev::{ServiceRequest, ServiceResponse},
+    http::{
+        Method,
+        header::{self, HeaderMap, HeaderValue},
+    },
+    middleware::Next,
+    web,
+};
+
+use super::{error::ApiError, state::State};
+
+/// The middleware of the public listener.
+///
+/// # Errors
+/// None in practice: every error is made an answer here.
+pub async fn edge(
+    mut req: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    let began = Instant::now();
+    let id = request_id::new();
+    // HEAD works wherever GET does; the encoder leaves the body out by itself
+    if req.method() == Method::HEAD {
+        req.head_mut().method = Method::GET;
+    }
+    let arrived = host::resolve(&req);
+    let log = access_log::Entry::begin(&req, id, began);
+    let answer = request_id::scope(id, async move {
+        match arrived {
+            Ok(visit) => {
+                req.extensions_mut().insert(visit);
+                deadline::call(id, req, next).await
+            }
+            Err(refusal) => {
+                let answer = ApiError::from(refusal).error_response();
+                Ok(req.into_response(answer).map_into_boxed_body())
+            }
+        }
+    })
+    .await;
+    match answer {
+        Ok(mut answer) => {
+            dress(answer.headers_mut(), id);
+            log.end(answer.status(), answer.request().match_pattern().as_deref());
+            Ok(answer)
+        }
+        Err(error) => {
+            log.end(error.as_response_error().status_code(), None);
+            Err(error)
+        }
+    }
+}
+
+/// The headers of every answer, unless the handler chose its own.
+fn dress(headers: &mut HeaderMap, id: uuid::Uuid) {
+    if let Ok(value) = HeaderValue::from_str(&id.to_string()) {
+        headers.insert(header::HeaderName::from_static("x-request-id"), value);
+    }
+    for (name, value) in [
+        (header::CACHE_CONTROL, "no-store"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+    ] {
+        if !headers.contains_key(&name) {
+            headers.insert(name, HeaderValue::from_static(value));
+        }
+    }
+}
+
+/// The shared state of a request's worker.
+pub(super) fn state(req: &ServiceRequest) -> Option<&web::Data<State>> {
+    req.app_data::<web::Data<State>>()
+}

@@ -1,0 +1,303 @@
+//! What handlers are given: the caller, the tenant of a path, a body as an object, an id. Their types state
+//! what a route needs.
+
+use std::{future::Future, pin::Pin, str::FromStr, sync::Arc, time::Duration};
+
+use actix_web::{
+    FromRequest, HttpMessage, HttpRequest,
+    dev::Payload,
+    http::header::{self, HeaderName},
+    web,
+};
+use entity::{TenantId, WorkspaceId};
+use futures_util::StreamExt;
+use serde::de::DeserializeOwned;
+
+use super::{
+    edge::host::Visit,
+    error::{ApiError, Family},
+    state::State,
+};
+use crate::{
+    config::settings,
+    domain::{FieldError, Refusal},
+    identity::{Call, Principal, agree, first_sight, single_header},
+    store,
+    tenancy::Site,
+    tenants,
+};
+
+/// Largest body in bytes.
+const BODY_LIMIT: usize = 64 * 1024;
+/// Longest a body may take to arrive.
+const BODY_TIME: Duration = Duration::from_secs(9);
+
+/// Where a request came in, without asking who calls.
+pub struct Visitor {
+    /// Shared state.
+    pub state: web::Data<State>,
+    /// Site, host, client.
+    pub visit: Visit,
+    /// `X-MIOSA-Tenant`, an id or slug.
+    pub named: Option<String>,
+}
+
+impl Visitor {
+    fn of(req: &HttpRequest) -> Result<Self, Refusal> {
+        let state = req.app_data::<web::Data<State>>().cloned().ok_or(Refusal::Internal)?;
+        let visit = req.extensions().get::<Visit>().cloned().ok_or(Refusal::Internal)?;
+        let mut named = req.headers().get_all(HeaderName::from_static("x-miosa-tenant"));
+        let first = named.next().map(|value| value.to_str().unwrap_or("?").trim().to_owned());
+        if named.next().is_some() {
+            return Err(Refusal::BadRequest("X-MIOSA-Tenant is given twice".into()));
+        }
+        Ok(Self { state, visit, named: first.filter(|name| !name.is_empty()) })
+    }
+
+    /// The tenant that host and header together allow; `None` where they say nothing.
+    ///
+    /// # Errors
+    /// [`Refusal::NotFound`] where they contradict each other or name nobody.
+    pub fn only_tenant(&self) -> Result<Option<Arc<settings::Tenant>>, Refusal> {
+        let own = match &self.visit.site {
+            Site::Tenant(tenant) => Some(tenant.clone()),
+            Site::Platform | Site::Retired(_) => None,
+        };
+        let Some(name) = &self.named else { return Ok(own) };
+        let named = self.state.registry.current().tenant_named(name).cloned().ok_or(Refusal::NotFound)?;
+        match own {
+            Some(own) if own.id != named.id => Err(Refusal::NotFound),
+            _ => Ok(Some(named)),
+        }
+    }
+
+    /// What a public route serves: the tenant of a white-label host, whatever headers say.
+    #[must_use]
+    pub fn site_tenant(&self) -> Option<TenantId> {
+        match &self.visit.site {
+            Site::Tenant(tenant) => Some(tenant.id),
+            Site::Platform | Site::Retired(_) => None,
+        }
+    }
+
+    /// Counts an unknown token or a failed credential against the client's address.
+    #[must_use]
+    pub fn counted(&self, refusal: Refusal) -> Refusal {
+        let rate = self.state.settings().limits.requests_per_ip;
+        self.state.limits.failed(self.visit.client, rate, refusal)
+    }
+}
+
+impl FromRequest for Visitor {
+    type Error = ApiError;
+    type Future = std::future::Ready<Result<Self, ApiError>>;
+
+    fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
+        std::future::ready(Self::of(req).map_err(ApiError::from))
+    }
+}
+
+/// Somebody with a valid credential.
+pub struct Caller {
+    /// Where it came in.
+    pub at: Visitor,
+    /// Who.
+    pub principal: Principal,
+}
+
+impl FromRequest for Caller {
+    type Error = ApiError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, ApiError>>>>;
+
+    fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let req = req.clone();
+        Box::pin(async move {
+            let at = Visitor::of(&req)?;
+            let principal = authenticate(&req, &at).await.map_err(|refusal| at.counted(refusal))?;
+            Ok(Self { at, principal })
+        })
+    }
+}
+
+async fn authenticate(req: &HttpRequest, at: &Visitor) -> Result<Principal, Refusal> {
+    let settings = at.state.settings();
+    let values = |name: &str| -> Vec<Vec<u8>> {
+        req.headers().get_all(name).map(|value| value.as_bytes().to_vec()).collect()
+    };
+    let (bearer, key) = (values(header::AUTHORIZATION.as_str()), values(&settings.api_keys.header));
+    let bearer = single_header(bearer.iter().map(Vec::as_slice))?;
+    let key = single_header(key.iter().map(Vec::as_slice))?;
+    let principal = at.state.auth.authenticate(bearer, key, at.site_tenant()).await?;
+    principal.ok_or(Refusal::Unauthenticated("send Authorization: Bearer <token or API key>"))
+}
+
+impl Caller {
+    /// The call within this tenant, if host, header, key and path agree on it. A configured owner becomes one
+    /// here, on first sight.
+    ///
+    /// # Errors
+    /// [`Refusal::NotFound`] where they do not agree.
+    pub async fn within(self, tenant: Arc<settings::Tenant>) -> Result<(web::Data<State>, Call), Refusal> {
+        if self.at.only_tenant()?.is_some_and(|only| only.id != tenant.id) {
+            return Err(Refusal::NotFound);
+        }
+        agree(&self.principal, tenant.id)?;
+        let state = self.at.state;
+        let host = match self.at.visit.site {
+            Site::Tenant(_) => self.at.visit.host,
+            Site::Platform | Site::Retired(_) => None,
+        };
+        let sighting = state.auth.first_sight().sighting(&self.principal);
+        let call = Call { tenant, principal: self.principal, site_host: host, sighting };
+        grant_owner(&state, &call).await?;
+        Ok((state, call))
+    }
+
+    /// [`Caller::within`] for the tenant of a path, by id or slug.
+    ///
+    /// # Errors
+    /// [`Refusal::NotFound`].
+    pub async fn within_named(self, id_or_slug: &str) -> Result<(web::Data<State>, Call), Refusal> {
+        let tenant = self.at.state.registry.current().tenant_named(id_or_slug).cloned();
+        self.within(tenant.ok_or(Refusal::NotFound)?).await
+    }
+
+    /// [`Caller::within`] for the tenant that a workspace belongs to.
+    ///
+    /// # Errors
+    /// [`Refusal::NotFound`].
+    pub async fn within_workspace(self, id: WorkspaceId) -> Result<(web::Data<State>, Call), Refusal> {
+        let store = self.at.state.store.clone();
+        let tenant = store.read(async move |db| store::workspaces::tenant_of(&db, id).await).await?;
+        let tenant = tenant.and_then(|id| self.at.state.registry.current().tenant(id).cloned());
+        self.within(tenant.ok_or(Refusal::NotFound)?).await
+    }
+
+    /// [`Caller::within`] for the only tenant that can be meant: by host, header, key, or because the caller
+    /// belongs to one only.
+    ///
+    /// # Errors
+    /// [`Refusal::AmbiguousOrg`] for a caller of several; [`Refusal::OrgNotFound`] for one of none.
+    pub async fn within_own(self) -> Result<(web::Data<State>, Call), Refusal> {
+        if let Some(tenant) = self.at.only_tenant()? {
+            return self.within(tenant).await;
+        }
+        let snapshot = self.at.state.registry.current();
+        let known = self.principal.pinned_to.or(self.principal.confined_to);
+        if let Some(tenant) = known {
+            let tenant = snapshot.tenant(tenant).cloned().ok_or(Refusal::NotFound)?;
+            return self.within(tenant).await;
+        }
+        let user = self.principal.person()?.id.clone();
+        let own = tenants::own::own(&self.at.state.tenants, user).await?;
+        let mut own: Vec<_> = own.iter().filter_map(|(id, _)| snapshot.tenant(*id).cloned()).collect();
+        for tenant in snapshot.tenants() {
+            // an owner who has not been seen there yet
+            let owner = first_sight::owners_to_grant(tenant, &self.principal).is_some();
+            if owner && !own.iter().any(|known| known.id == tenant.id) {
+                own.push(tenant.clone());
+            }
+        }
+        match own.len() {
+            0 => Err(Refusal::OrgNotFound),
+            1 => self.within(own.swap_remove(0)).await,
+            _ => Err(Refusal::AmbiguousOrg),
+        }
+    }
+}
+
+async fn grant_owner(state: &State, call: &Call) -> Result<(), Refusal> {
+    let Some(email) = first_sight::owners_to_grant(&call.tenant, &call.principal) else { return Ok(()) };
+    let seen = state.auth.first_sight();
+    if seen.is_granted(call.tenant.id, &email) {
+        return Ok(());
+    }
+    let (tenant, address) = (call.tenant.id, email.norm().to_owned());
+    let granted =
+        state.store.read(async move |db| store::owners_granted::exists(&db, tenant, &address).await).await?;
+    if !granted {
+        tenants::grant_owner::grant_owner(&state.tenants, call, email.clone()).await?;
+        if let Some(user) = call.user_id() {
+            seen.forget(user);
+        }
+    }
+    seen.remember_granted(tenant, &email);
+    Ok(())
+}
+
+/// A body: a JSON object, or nothing at all where nothing is needed.
+pub struct Body<T>(pub T);
+
+impl<T: DeserializeOwned + 'static> FromRequest for Body<T> {
+    type Error = ApiError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, ApiError>>>>;
+
+    fn from_request(req: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let declared = req.headers().get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse().ok());
+        let json = match req.headers().get(header::CONTENT_TYPE).map(|value| value.to_str().unwrap_or_default()) {
+            None => true,
+            Some(kind) => kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json")),
+        };
+        let payload = payload.take();
+        Box::pin(async move {
+            let bytes = tokio::time::timeout(BODY_TIME, read(payload, declared)).await;
+            let bytes = bytes.map_err(|_| Refusal::RequestTimeout)??;
+            if !json && !bytes.is_empty() {
+                return Err(Refusal::UnsupportedMediaType.into());
+            }
+            Ok(Self(decode(&bytes)?))
+        })
+    }
+}
+
+async fn read(mut payload: Payload, declared: Option<usize>) -> Result<Vec<u8>, Refusal> {
+    let too_large = Refusal::TooLarge { limit: BODY_LIMIT };
+    if declared.is_some_and(|length| length > BODY_LIMIT) {
+        return Err(too_large);
+    }
+    let mut bytes = Vec::with_capacity(declared.unwrap_or(0));
+    while let Some(chunk) = payload.next().await {
+        let chunk = chunk.map_err(|_| Refusal::BadRequest("the body is broken off".into()))?;
+        if bytes.len() + chunk.len() > BODY_LIMIT {
+            return Err(too_large);
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(bytes)
+}
+
+/// Reads an object of the right shape; an array would fill a struct by position, so it is no object.
+fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refusal> {
+    let text = if bytes.iter().all(u8::is_ascii_whitespace) { b"{}" } else { bytes };
+    let first = text.iter().find(|byte| !byte.is_ascii_whitespace());
+    if first != Some(&b'{') {
+        return Err(Refusal::BadRequest("the body must be a JSON object".into()));
+    }
+    let mut json = serde_json::Deserializer::from_slice(text);
+    let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+        let inner = error.inner();
+        if inner.is_data() {
+            let path = error.path().to_string();
+            let what = format!("`{path}` is given twice or is not of the right type");
+            return Refusal::Validation(vec![FieldError::new("body", what)]);
+        }
+        Refusal::BadRequest(format!("the body is no valid JSON (line {}, column {})", inner.line(), inner.column()))
+    })?;
+    json.end().map_err(|_| Refusal::BadRequest("something follows the JSON object".into()))?;
+    Ok(value)
+}
+
+/// An id of a path.
+///
+/// # Errors
+/// [`Refusal::InvalidId`] if it is no UUID.
+pub fn id<T: FromStr>(text: &str) -> Result<T, Refusal> {
+    // hyphenated only: other spellings would be other URLs of the same thing
+    let canonical = text.len() == 36;
+    text.parse().ok().filter(|_| canonical).ok_or(Refusal::InvalidId)
+}
+
+/// Maps refusals of a route's family.
+pub fn family(family: Family) -> impl Fn(Refusal) -> ApiError {
+    ApiError::of(family)
+}

@@ -1,0 +1,43 @@
+//! What handlers need, built once outside the server's factory and shared by all workers.
+
+use std::sync::Arc;
+
+use crate::{
+    config::settings,
+    http::edge::limits::AddressLimits,
+    identity::Authenticator,
+    invites::Invites,
+    members::Members,
+    store::Store,
+    tenancy::Registry,
+    tenants::Tenants,
+    workspaces::Workspaces,
+};
+
+/// Shared by all workers.
+pub struct State {
+    /// Settings and tenants in force.
+    pub registry: Arc<Registry>,
+    /// Credentials.
+    pub auth: Arc<Authenticator>,
+    /// Invitations.
+    pub invites: Invites,
+    /// Workspaces.
+    pub workspaces: Workspaces,
+    /// Memberships.
+    pub members: Members,
+    /// Tenants.
+    pub tenants: Tenants,
+    /// The database, for look-ups that only find the tenant of a path.
+    pub store: Store,
+    /// Limits by client address.
+    pub limits: AddressLimits,
+}
+
+impl State {
+    /// The settings in force.
+    #[must_use]
+    pub fn settings(&self) -> Arc<settings::Settings> {
+        self.registry.current().settings.clone()
+    }
+}

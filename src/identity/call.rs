@@ -1,0 +1,60 @@
+//! A call as the use cases see it: who calls, in which tenant, on which of its hosts.
+
+use std::sync::Arc;
+
+use crate::{
+    config::settings,
+    domain::{Host, Refusal, Standing},
+    identity::{Principal, PrincipalKind},
+    store::{members, users::Sighting},
+};
+use entity::{UserId, WorkspaceId};
+use sea_orm::{ConnectionTrait, DbErr};
+
+/// An authenticated call within a tenant.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// The tenant, as configured when the call came in.
+    pub tenant: Arc<settings::Tenant>,
+    /// Who calls.
+    pub principal: Principal,
+    /// The tenant's own host it came in on; `None` on a platform host.
+    pub site_host: Option<Host>,
+    /// What a command must write of the caller's row, if it does not say it already.
+    pub sighting: Option<Sighting>,
+}
+
+impl Call {
+    /// What the caller is in the tenant and, if one is given, in the workspace.
+    ///
+    /// # Errors
+    /// As any statement.
+    pub async fn standing(
+        &self,
+        conn: &impl ConnectionTrait,
+        workspace: Option<WorkspaceId>,
+    ) -> Result<Standing, DbErr> {
+        match (&self.principal.user, self.principal.kind) {
+            (_, PrincipalKind::ServiceKey(_, role)) => Ok(Standing {
+                tenant: Some(role).filter(|_| self.principal.pinned_to == Some(self.tenant.id)),
+                workspace: None,
+            }),
+            (Some(user), _) => members::standing(conn, self.tenant.id, &user.id, workspace).await,
+            (None, _) => Ok(Standing::default()),
+        }
+    }
+
+    /// The person's id, if there is one.
+    #[must_use]
+    pub fn user_id(&self) -> Option<&UserId> {
+        self.principal.user.as_ref().map(|user| &user.id)
+    }
+
+    /// Refuses strangers as if nothing were there.
+    ///
+    /// # Errors
+    /// [`Refusal::NotFound`].
+    pub fn require_member(&self, standing: Standing) -> Result<(), Refusal> {
+        if standing.tenant.is_some() || self.principal.system_admin { Ok(()) } else { Err(Refusal::NotFound) }
+    }
+}

@@ -1,0 +1,277 @@
+//! Creating an invite, or adding somebody who is a member of the tenant already: decided in one call, in one
+//! transaction. Safe to repeat without a key: a live pending invite for the same scope and address is the
+//! answer to the repetition, with role and expiry refreshed and at most one mail per cooldown.
+
+use entity::{Delivery, InviteId, InviteStatus, Millis, Role, invite, workspace_member};
+use serde_json::json;
+
+use super::{
+    Invites, limits,
+    limits::Counters,
+    rules::{Life, cooldown_left, owe_mail, renew_link, set_inviter, take_over_if_needed},
+};
+use crate::{
+    actors::{Command, Decision, Work},
+    domain::{EmailAddress, MasterKeys, Refusal, Scope, Standing, random},
+    identity::Call,
+    store::{self, events::NewEvent, members::Origin},
+    tenancy::links,
+};
+
+/// An invite asked for.
+#[derive(Clone, Debug)]
+pub struct NewInvite {
+    /// Where to.
+    pub scope: Scope,
+    /// Whom.
+    pub email: EmailAddress,
+    /// As what.
+    pub role: Role,
+    /// For how long.
+    pub life: Life,
+    /// Whether a mail is owed.
+    pub send_email: bool,
+    /// Language of mail and page.
+    pub locale: Option<String>,
+    /// Personal message.
+    pub message: Option<String>,
+}
+
+/// What became of it.
+#[derive(Clone, Debug)]
+pub enum Created {
+    /// There is a pending invite now, and this is its link.
+    Invited(Box<invite::Model>, String),
+    /// They belong to the tenant already and are in the workspace now (or were before).
+    Added(Box<workspace_member::Model>),
+}
+
+/// Creates an invite or adds a member.
+///
+/// # Errors
+/// See the table of [`super`].
+pub async fn create(invites: &Invites, call: Call, new: NewInvite) -> Result<Created, Refusal> {
+    call.principal.require_scope("invites:write")?;
+    limits::require_allowed(&call.tenant, &new.email)?;
+    let link_host = links::link_host_for(&call.tenant, call.site_host.as_ref());
+    let tenant = call.tenant.clone();
+    let command = CreateInvite {
+        counters: Counters::of(&call, new.email.norm()),
+        invites: invites.clone(),
+        keys: invites.keys()?,
+        link_host: link_host.map(|host| host.to_string()),
+        call,
+        new,
+    };
+    match invites.lanes.run(tenant.id, command).await? {
+        Outcome::Invited(row) => {
+            let url = invites.url(&tenant, &row)?;
+            Ok(Created::Invited(row, url))
+        }
+        Outcome::Added(member) => Ok(Created::Added(member)),
+    }
+}
+
+struct CreateInvite {
+    invites: Invites,
+    call: Call,
+    new: NewInvite,
+    keys: MasterKeys,
+    link_host: Option<String>,
+    counters: Counters,
+}
+
+enum Outcome {
+    Invited(Box<invite::Model>),
+    Added(Box<workspace_member::Model>),
+}
+
+impl Command for CreateInvite {
+    type Output = Outcome;
+
+    async fn decide(&self, work: &mut Work<'_>) -> Decision<Outcome> {
+        let (tenant, new) = (&self.call.tenant, &self.new);
+        if let Scope::Workspace(id) = new.scope
+            && store::workspaces::find(work.conn(), tenant.id, id).await?.is_none()
+        {
+            return Err(Refusal::NotFound.into());
+        }
+        let standing = self.call.standing(work.conn(), new.scope.workspace()).await?;
+        standing.require_send(new.role, new.scope, &tenant.invites.permissions)?;
+        let now = work.now().await?;
+        let expires_at = new.life.end(&tenant.invites, now)?;
+
+        let member = store::members::find_by_email(work.conn(), tenant.id, new.email.norm()).await?;
+        match (member, new.scope) {
+            (Some(_), Scope::Org) => return Err(Refusal::AlreadyMember.into()),
+            (Some(member), Scope::Workspace(_)) => return self.add(work, member, now).await,
+            (None, _) => {}
+        }
+        match store::invites::pending_for(work.conn(), tenant.id, new.scope, new.email.norm()).await? {
+            Some(row) if now < row.expires_at => self.refresh(work, standing, row, expires_at, now).await,
+            Some(expired) => {
+                self.counters.require_room(work, now).await?;
+                store::invites::close_expired(work.conn(), tenant.id, expired.id, now).await?;
+                store::outbox::cancel_for_invite(work.conn(), tenant.id, expired.id, None).await?;
+                self.forget(work, expired.id);
+                self.insert(work, expires_at, now).await
+            }
+            None => {
+                self.counters.require_room(work, now).await?;
+                self.insert(work, expires_at, now).await
+            }
+        }
+    }
+}
+
+impl CreateInvite {
+    /// A new row, and the mail it owes.
+    async fn insert(&self, work: &mut Work<'_>, expires_at: Millis, now: Millis) -> Decision<Outcome> {
+        let mut row = invite::Model {
+            id: InviteId::new(),
+            tenant_id: self.call.tenant.id,
+            workspace_id: self.new.scope.workspace(),
+            email: self.new.email.as_str().to_owned(),
+            email_norm: self.new.email.norm().to_owned(),
+            role: self.new.role,
+            status: InviteStatus::Pending,
+            version: 1,
+            salt: random::bytes::<32>()?.to_vec(),
+            kid: self.keys.active().id().to_owned(),
+            link_host: self.link_host.clone(),
+            inviter: None,
+            inviter_key: None,
+            message: self.new.message.clone(),
+            note: None,
+            locale: self.new.locale.clone(),
+            delivery: Delivery::None,
+            delivery_detail: None,
+            mails: 0,
+            mailed_at: None,
+            expires_at,
+            accepted_by: None,
+            accepted_at: None,
+            declined_at: None,
+            revoked_by: None,
+            revoked_at: None,
+            expired_at: None,
+            inserted_at: now,
+            updated_at: now,
+        };
+        set_inviter(&mut row, &self.call);
+        if self.new.send_email {
+            owe_mail(work, &mut row, now);
+            self.wake(work);
+        }
+        self.counters.count(work, now).await?;
+        store::invites::insert(work.conn(), row.clone()).await?;
+        self.told(work, "invite.created", &row, json!({ "role": row.role, "mail": self.new.send_email }));
+        Ok(Outcome::Invited(Box::new(row)))
+    }
+
+    /// The same invite again: role and expiry refreshed, under the caller's ceiling; a mail unless one was sent
+    /// within the cooldown.
+    async fn refresh(
+        &self,
+        work: &mut Work<'_>,
+        standing: Standing,
+        mut row: invite::Model,
+        expires_at: Millis,
+        now: Millis,
+    ) -> Decision<Outcome> {
+        if standing.ceiling(self.new.scope) < Some(row.role) {
+            return Err(Refusal::Forbidden("the pending invitation has a role above your own").into());
+        }
+        let rules = &self.call.tenant.invites;
+        let mails = self.new.send_email && cooldown_left(&row, rules, now) == 0;
+        if mails {
+            self.counters.require_room(work, now).await?;
+        }
+        row.role = self.new.role;
+        row.expires_at = expires_at;
+        row.updated_at = now;
+        row.locale = self.new.locale.clone().or(row.locale);
+        row.message = self.new.message.clone().or(row.message);
+        take_over_if_needed(work.conn(), &self.call, &mut row).await?;
+        if self.keys.get(&row.kid).is_none() {
+            renew_link(&mut row, &self.keys)?;
+        }
+        if mails {
+            owe_mail(work, &mut row, now);
+            self.counters.count(work, now).await?;
+            self.wake(work);
+        }
+        store::invites::rewrite_pending(work.conn(), row.clone()).await?;
+        self.forget(work, row.id);
+        self.told(work, "invite.reissued", &row, json!({ "role": row.role, "mail": mails }));
+        Ok(Outcome::Invited(Box::new(row)))
+    }
+
+    /// Somebody of the tenant joins the workspace directly. An existing membership is left as it is.
+    async fn add(
+        &self,
+        work: &mut Work<'_>,
+        member: entity::tenant_member::Model,
+        now: Millis,
+    ) -> Decision<Outcome> {
+        let (tenant, conn) = (self.call.tenant.id, work.conn());
+        let Scope::Workspace(workspace) = self.new.scope else { return Err(Refusal::AlreadyMember.into()) };
+        if let Some(there) =
+            store::members::workspace_member(conn, tenant, workspace, &member.user_id).await?
+        {
+            return Ok(Outcome::Added(Box::new(there)));
+        }
+        let added_by = self.call.user_id();
+        let origin = Origin { added_by, invite: None, at: now };
+        store::members::join_workspace(conn, tenant, workspace, &member.user_id, self.new.role, origin)
+            .await?;
+        let pending =
+            store::invites::pending_for(conn, tenant, self.new.scope, self.new.email.norm()).await?;
+        if let Some(pending) = pending {
+            store::invites::revoke(conn, tenant, pending.id, added_by, now).await?;
+            store::outbox::cancel_for_invite(conn, tenant, pending.id, None).await?;
+            self.forget(work, pending.id);
+            self.told(work, "invite.revoked", &pending, json!({ "because": "added" }));
+        }
+        work.event(NewEvent {
+            kind: "member.added",
+            invite_id: None,
+            workspace_id: Some(workspace),
+            actor: self.call.principal.actor(),
+            data: Some(json!({ "user_id": member.user_id, "role": self.new.role })),
+        });
+        Ok(Outcome::Added(Box::new(workspace_member::Model {
+            workspace_id: workspace,
+            user_id: member.user_id,
+            tenant_id: tenant,
+            role: self.new.role,
+            added_by: added_by.cloned(),
+            invite_id: None,
+            inserted_at: now,
+            updated_at: now,
+        })))
+    }
+
+    fn told(&self, work: &mut Work<'_>, kind: &'static str, row: &invite::Model, data: serde_json::Value) {
+        if let Some(seen) = &self.call.sighting {
+            work.person(seen.clone());
+        }
+        work.event(NewEvent {
+            kind,
+            invite_id: Some(row.id),
+            workspace_id: row.workspace_id,
+            actor: self.call.principal.actor(),
+            data: Some(data),
+        });
+    }
+
+    fn forget(&self, work: &mut Work<'_>, id: InviteId) {
+        let previews = self.invites.previews.clone();
+        work.after_commit(move || previews.invalidate(id));
+    }
+
+    fn wake(&self, work: &mut Work<'_>) {
+        let wake = self.invites.wake_mailer.clone();
+        work.after_commit(move || wake());
+    }
+}

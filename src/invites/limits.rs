@@ -1,0 +1,94 @@
+//! How often invites may be made and mailed: per inviter (or API key), recipient and tenant, all counted within
+//! one tenant under its lock, so that one tenant can neither block nor detect another's invites.
+
+use entity::Millis;
+use sha2::{Digest, Sha256};
+
+use crate::{
+    actors::Work,
+    config::settings::Rate,
+    domain::{EmailAddress, Refusal},
+    identity::{Call, PrincipalKind},
+    store::{StoreError, limits, limits::Counter},
+};
+
+/// The counters that one invite or mail moves.
+pub(super) struct Counters {
+    counters: Vec<(Counter, Rate, &'static str)>,
+}
+
+impl Counters {
+    /// Those in force for this caller and addressee.
+    pub(super) fn of(call: &Call, email_norm: &str) -> Self {
+        let limits = &call.tenant.limits;
+        let by = match (call.principal.kind, call.user_id()) {
+            (PrincipalKind::UserKey(id) | PrincipalKind::ServiceKey(id, _), _) => limits
+                .invites_per_api_key
+                .map(|rate| ("api_key", id.to_string(), rate, "invitations by this API key")),
+            (PrincipalKind::Person, Some(user)) => {
+                limits.invites_per_inviter.map(|rate| ("inviter", user.0.clone(), rate, "invitations by you"))
+            }
+            (PrincipalKind::Person, None) => None,
+        };
+        let to = limits.invites_per_recipient.map(|rate| {
+            // the table must not become a list of addresses
+            let hash = Sha256::digest(email_norm.as_bytes());
+            let subject = hash.iter().take(16).map(|b| format!("{b:02x}")).collect();
+            ("recipient", subject, rate, "invitations to this address")
+        });
+        let all = limits
+            .invites_per_tenant
+            .map(|rate| ("tenant", String::new(), rate, "invitations in this organisation"));
+        let counters = [by, to, all].into_iter().flatten().map(|(kind, subject, rate, what)| {
+            let window = i64::try_from(rate.window.as_millis()).unwrap_or(i64::MAX).max(1);
+            (Counter { kind, subject, window }, rate, what)
+        });
+        Self { counters: counters.collect() }
+    }
+
+    /// Refuses when one of them is at its limit.
+    pub(super) async fn require_room(
+        &self,
+        work: &mut Work<'_>,
+        now: Millis,
+    ) -> Result<(), crate::actors::Stop> {
+        for (counter, rate, what) in &self.counters {
+            if limits::used(work.conn(), work.tenant(), counter, now).await? >= i64::from(rate.count) {
+                let rest = counter.window - now.0.rem_euclid(counter.window);
+                let retry_after = u64::try_from(rest / 1000).unwrap_or(0) + 1;
+                return Err(Refusal::RateLimited { retry_after, what }.into());
+            }
+        }
+        Ok(())
+    }
+
+    /// Counts one invite or mail.
+    pub(super) async fn count(&self, work: &Work<'_>, now: Millis) -> Result<(), StoreError> {
+        for (counter, ..) in &self.counters {
+            limits::count(work.conn(), work.tenant(), counter, now).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Refuses addresses that the tenant does not invite: domains are matched at label boundaries.
+///
+/// # Errors
+/// [`Refusal::Validation`].
+pub fn require_allowed(
+    tenant: &crate::config::settings::Tenant,
+    email: &EmailAddress,
+) -> Result<(), Refusal> {
+    let within = |domain: &String| {
+        let rest = email.domain().strip_suffix(domain.as_str());
+        rest.is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+    };
+    let rules = &tenant.invites;
+    if rules.blocked_domains.iter().any(within) {
+        return Err(Refusal::field("email", "is of a domain that may not be invited here"));
+    }
+    if !rules.allowed_domains.is_empty() && !rules.allowed_domains.iter().any(within) {
+        return Err(Refusal::field("email", "is not of a domain that may be invited here"));
+    }
+    Ok(())
+}

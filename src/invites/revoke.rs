@@ -1,0 +1,86 @@
+//! Revoking: the safe direction, so the ceiling does not limit it. A pending invite, also one past its end,
+//! becomes revoked; repeating that changes nothing.
+
+use entity::{InviteId, InviteStatus, invite};
+
+use super::{Invites, preview::Previews, scope_of};
+use crate::{
+    actors::{Command, Decision, Stop, Work},
+    domain::{Permission, Refusal, Scope, Standing},
+    identity::Call,
+    store::{self, events::NewEvent},
+};
+
+/// Revokes an invite of this scope.
+///
+/// # Errors
+/// See the table of [`super`].
+pub async fn revoke(invites: &Invites, call: Call, scope: Scope, id: InviteId) -> Result<(), Refusal> {
+    call.principal.require_scope("invites:write")?;
+    let tenant = call.tenant.id;
+    let command = RevokeInvite { call, scope, id, previews: invites.previews.clone() };
+    invites.lanes.run(tenant, command).await
+}
+
+struct RevokeInvite {
+    call: Call,
+    scope: Scope,
+    id: InviteId,
+    previews: Previews,
+}
+
+impl Command for RevokeInvite {
+    type Output = ();
+
+    async fn decide(&self, work: &mut Work<'_>) -> Decision<()> {
+        let standing = self.call.standing(work.conn(), self.scope.workspace()).await?;
+        let row = reachable(work, &self.call, standing, self.scope, self.id, Permission::Revoke).await?;
+        let now = work.now().await?;
+        if !store::invites::revoke(work.conn(), work.tenant(), row.id, self.call.user_id(), now).await? {
+            return match row.status {
+                InviteStatus::Revoked | InviteStatus::Expired => Ok(()),
+                InviteStatus::Declined => Err(Refusal::Declined.into()),
+                InviteStatus::Accepted => Err(Refusal::AlreadyAccepted { by_you: None }.into()),
+                InviteStatus::Pending => Err(Stop::Again),
+            };
+        }
+        store::outbox::cancel_for_invite(work.conn(), work.tenant(), row.id, None).await?;
+        work.event(NewEvent {
+            kind: "invite.revoked",
+            invite_id: Some(row.id),
+            workspace_id: row.workspace_id,
+            actor: self.call.principal.actor(),
+            data: None,
+        });
+        let (previews, id) = (self.previews.clone(), row.id);
+        work.after_commit(move || previews.invalidate(id));
+        Ok(())
+    }
+}
+
+/// The invite of this scope that the caller may act on: with the right, or because they sent it. Strangers
+/// and foreign ids get 404, members without the right 403.
+pub(super) async fn reachable(
+    work: &Work<'_>,
+    call: &Call,
+    standing: Standing,
+    scope: Scope,
+    id: InviteId,
+    right: Permission,
+) -> Result<invite::Model, Stop> {
+    call.require_member(standing)?;
+    let row = store::invites::find(work.conn(), work.tenant(), id).await?;
+    let row = row.filter(|row| scope_of(row) == scope).ok_or(Refusal::NotFound)?;
+    if may_reach(call, standing, &row, right) {
+        Ok(row)
+    } else {
+        Err(Refusal::Forbidden("only admins and whoever sent it may do that").into())
+    }
+}
+
+/// Whether the caller holds the right over this invite.
+pub(super) fn may_reach(call: &Call, standing: Standing, row: &invite::Model, right: Permission) -> bool {
+    let sent_it = call.user_id().is_some() && row.inviter.as_ref() == call.user_id();
+    let administers = call.principal.system_admin && right != Permission::Create;
+    sent_it || administers || standing.may(right, scope_of(row), &call.tenant.invites.permissions)
+}

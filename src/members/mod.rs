@@ -1,0 +1,58 @@
+//! Memberships: list (`list`), change a role (`set_role`), remove (`remove`). The last owner can be neither
+//! removed nor demoted; what somebody could no longer send is revoked with their role (`revoke_unsendable`).
+
+pub mod list;
+pub mod remove;
+mod revoke_unsendable;
+pub mod set_role;
+
+use std::sync::Arc;
+
+use entity::InviteId;
+
+use crate::{
+    actors::{Lanes, Work},
+    store::Store,
+};
+
+/// The use cases and what they need; clones share it.
+#[derive(Clone)]
+pub struct Members {
+    store: Store,
+    lanes: Lanes,
+    forget_preview: Arc<dyn Fn(InviteId) + Send + Sync>,
+}
+
+impl Members {
+    /// The use cases on a store and its lane. `forget_preview` is called after a commit that revoked invites.
+    pub fn new(
+        store: Store,
+        lanes: Lanes,
+        forget_preview: impl Fn(InviteId) + Send + Sync + 'static,
+    ) -> Self {
+        Self { store, lanes, forget_preview: Arc::new(forget_preview) }
+    }
+
+    fn forget_after(&self, work: &mut Work<'_>, ids: Vec<InviteId>) {
+        let forget = self.forget_preview.clone();
+        work.after_commit(move || ids.into_iter().for_each(|id| forget(id)));
+    }
+}
+
+/// Who changes memberships: the operator, who may do everything but break an invariant, or a caller.
+#[derive(Clone, Debug)]
+pub enum Authority {
+    /// The command line.
+    Operator,
+    /// A caller of the API, judged by standing and rank.
+    Caller(Box<crate::identity::Call>),
+}
+
+impl Authority {
+    fn actor(&self) -> String {
+        match self {
+            Self::Operator => "operator".to_owned(),
+            Self::Caller(call) => call.principal.actor(),
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! Removing somebody from a tenant or a workspace, oneself included. Removal from a tenant takes the workspace
+//! memberships along, passes workspaces they alone owned to the longest-standing tenant owner, and revokes
+//! their pending invites, sent and received.
+
+use std::sync::Arc;
+
+use entity::{Role, UserId};
+use serde_json::json;
+
+use super::{
+    Authority, Members,
+    revoke_unsendable::{revoke_addressed, revoke_unsendable},
+    set_role::last_owner,
+};
+use crate::{
+    actors::{Command, Decision, Stop, Work},
+    config::settings,
+    domain::{Refusal, Scope},
+    store::{self, events::NewEvent, members::Origin},
+};
+
+/// Removes a member.
+///
+/// # Errors
+/// 404 for somebody who is no member, 403 by rank, 409 `LAST_OWNER`.
+pub async fn remove(
+    members: &Members,
+    tenant: Arc<settings::Tenant>,
+    by: Authority,
+    scope: Scope,
+    user: UserId,
+) -> Result<(), Refusal> {
+    let id = tenant.id;
+    members.lanes.run(id, Remove { members: members.clone(), tenant, by, scope, user }).await
+}
+
+struct Remove {
+    members: Members,
+    tenant: Arc<settings::Tenant>,
+    by: Authority,
+    scope: Scope,
+    user: UserId,
+}
+
+impl Command for Remove {
+    type Output = ();
+
+    async fn decide(&self, work: &mut Work<'_>) -> Decision<()> {
+        let (conn, tenant) = (work.conn(), work.tenant());
+        let current = store::members::standing(conn, tenant, &self.user, self.scope.workspace()).await?;
+        let held = match self.scope {
+            Scope::Org => current.tenant,
+            Scope::Workspace(_) => current.workspace,
+        };
+        if let Authority::Caller(call) = &self.by {
+            let standing = call.standing(conn, self.scope.workspace()).await?;
+            call.require_member(standing)?;
+            let rank = standing.ceiling(self.scope);
+            let leaves = call.user_id() == Some(&self.user);
+            if !leaves && (rank < Some(Role::Admin) || rank < held) {
+                return Err(Refusal::Forbidden("your rank does not allow that removal").into());
+            }
+        }
+        let held = held.ok_or(Refusal::NotFound)?;
+        if held == Role::Owner && last_owner(work, self.scope, &self.user).await? {
+            return Err(Refusal::LastOwner.into());
+        }
+        let mut revoked = match self.scope {
+            Scope::Org => self.from_tenant(work).await?,
+            Scope::Workspace(id) => {
+                store::members::leave_workspace(conn, tenant, id, &self.user).await?;
+                vec![]
+            }
+        };
+        revoked.extend(revoke_unsendable(work, &self.tenant, &self.user, &self.by.actor()).await?);
+        work.event(NewEvent {
+            kind: "member.removed",
+            invite_id: None,
+            workspace_id: self.scope.workspace(),
+            actor: self.by.actor(),
+            data: Some(json!({ "user_id": self.user, "role": held })),
+        });
+        self.members.forget_after(work, revoked);
+        Ok(())
+    }
+}
+
+impl Remove {
+    async fn from_tenant(&self, work: &mut Work<'_>) -> Result<Vec<entity::InviteId>, Stop> {
+        let (conn, tenant) = (work.conn(), work.tenant());
+        let now = work.now().await?;
+        let orphaned = store::members::solely_owned_workspaces(conn, tenant, &self.user).await?;
+        if !orphaned.is_empty() {
+            let owners = store::members::tenant_owners(conn, tenant).await?;
+            let heir = owners.into_iter().find(|owner| *owner != self.user);
+            if let Some(heir) = heir {
+                for workspace in orphaned {
+                    let origin = Origin { added_by: None, invite: None, at: now };
+                    store::members::join_workspace(conn, tenant, workspace, &heir, Role::Owner, origin)
+                        .await?;
+                    store::members::raise_workspace_role(conn, tenant, workspace, &heir, Role::Owner, now)
+                        .await?;
+                }
+            }
+        }
+        let revoked = revoke_addressed(work, &self.tenant, &self.user, &self.by.actor()).await?;
+        store::members::leave_tenant(conn, tenant, &self.user).await?;
+        store::tenants::count_seats(conn, tenant, -1).await?;
+        Ok(revoked)
+    }
+}

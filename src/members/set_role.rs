@@ -1,0 +1,103 @@
+//! Changing somebody's role in a tenant or a workspace.
+
+use std::sync::Arc;
+
+use entity::{Role, UserId};
+use serde_json::json;
+
+use super::{Authority, Members, revoke_unsendable::revoke_unsendable};
+use crate::{
+    actors::{Command, Decision, Work},
+    config::settings,
+    domain::{Refusal, Scope},
+    store::{self, events::NewEvent},
+};
+
+/// Sets the role of a member.
+///
+/// # Errors
+/// 404 for somebody who is no member, 403 by rank, 409 `LAST_OWNER`.
+pub async fn set_role(
+    members: &Members,
+    tenant: Arc<settings::Tenant>,
+    by: Authority,
+    scope: Scope,
+    user: UserId,
+    role: Role,
+) -> Result<(), Refusal> {
+    let id = tenant.id;
+    members.lanes.run(id, SetRole { members: members.clone(), tenant, by, scope, user, role }).await
+}
+
+struct SetRole {
+    members: Members,
+    tenant: Arc<settings::Tenant>,
+    by: Authority,
+    scope: Scope,
+    user: UserId,
+    role: Role,
+}
+
+impl Command for SetRole {
+    type Output = ();
+
+    async fn decide(&self, work: &mut Work<'_>) -> Decision<()> {
+        let (conn, tenant) = (work.conn(), work.tenant());
+        let current = store::members::standing(conn, tenant, &self.user, self.scope.workspace()).await?;
+        let held = match self.scope {
+            Scope::Org => current.tenant,
+            Scope::Workspace(_) => current.workspace,
+        };
+        if let Authority::Caller(call) = &self.by {
+            let standing = call.standing(conn, self.scope.workspace()).await?;
+            call.require_member(standing)?;
+            let rank = standing.ceiling(self.scope);
+            if rank < Some(Role::Admin) || rank < Some(self.role) || rank < held {
+                return Err(Refusal::Forbidden("your rank does not allow that change").into());
+            }
+        }
+        let held = held.ok_or(Refusal::NotFound)?;
+        if held == self.role {
+            return Ok(());
+        }
+        if held == Role::Owner && last_owner(work, self.scope, &self.user).await? {
+            return Err(Refusal::LastOwner.into());
+        }
+        let now = work.now().await?;
+        match self.scope {
+            Scope::Org => store::members::set_tenant_role(conn, tenant, &self.user, self.role, now).await?,
+            Scope::Workspace(id) => {
+                store::members::set_workspace_role(conn, tenant, id, &self.user, self.role, now).await?
+            }
+        };
+        work.event(NewEvent {
+            kind: "member.role_changed",
+            invite_id: None,
+            workspace_id: self.scope.workspace(),
+            actor: self.by.actor(),
+            data: Some(json!({ "user_id": self.user, "from": held, "to": self.role })),
+        });
+        if self.role < held {
+            let revoked = revoke_unsendable(work, &self.tenant, &self.user, &self.by.actor()).await?;
+            self.members.forget_after(work, revoked);
+        }
+        Ok(())
+    }
+}
+
+/// Whether this owner is the only one of the scope.
+pub(super) async fn last_owner(
+    work: &Work<'_>,
+    scope: Scope,
+    user: &UserId,
+) -> Result<bool, store::StoreError> {
+    Ok(match scope {
+        Scope::Org => {
+            let owners = store::members::tenant_owners(work.conn(), work.tenant()).await?;
+            owners.len() < 2 && owners.contains(user)
+        }
+        Scope::Workspace(id) => {
+            store::members::solely_owned_workspaces(work.conn(), work.tenant(), user).await?.contains(&id)
+        }
+    })
+}

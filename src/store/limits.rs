@@ -1,0 +1,84 @@
+//! The table `limit_counters`: counts within one tenant and window, under the tenant's lock, so that they
+//! agree across replicas and survive a restart.
+
+use entity::{Millis, TenantId, limit_counter};
+use sea_orm::{
+    ActiveValue::Set,
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, ExprTrait, QueryFilter,
+    sea_query::{Expr, OnConflict},
+};
+
+/// What is counted, whose, and in which window.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Counter {
+    /// `inviter`, `recipient`, `tenant` or `api_key`.
+    pub kind: &'static str,
+    /// Whose.
+    pub subject: String,
+    /// Length of the window in milliseconds, at least 1.
+    pub window: i64,
+}
+
+impl Counter {
+    fn start(&self, now: Millis) -> i64 {
+        now.0 - now.0.rem_euclid(self.window)
+    }
+}
+
+/// How much was used in the sliding window that ends now: this window's count, and the previous one's in
+/// proportion to what of it still lies within.
+///
+/// # Errors
+/// As any statement.
+pub async fn used(
+    conn: &impl ConnectionTrait,
+    tenant: TenantId,
+    counter: &Counter,
+    now: Millis,
+) -> Result<i64, DbErr> {
+    let start = counter.start(now);
+    let rows = limit_counter::Entity::find()
+        .filter(limit_counter::Column::TenantId.eq(tenant))
+        .filter(limit_counter::Column::Kind.eq(counter.kind))
+        .filter(limit_counter::Column::Subject.eq(counter.subject.as_str()))
+        .filter(limit_counter::Column::WindowStart.gte(Millis(start - counter.window)))
+        .all(conn)
+        .await?;
+    let at =
+        |from: i64| rows.iter().filter(|row| row.window_start.0 == from).map(|row| row.used).sum::<i64>();
+    let remains = counter.window - (now.0 - start);
+    let previous = i128::from(at(start - counter.window)) * i128::from(remains) / i128::from(counter.window);
+    Ok(at(start) + i64::try_from(previous).unwrap_or(i64::MAX))
+}
+
+/// Counts one.
+///
+/// # Errors
+/// As any statement.
+pub async fn count(
+    conn: &impl ConnectionTrait,
+    tenant: TenantId,
+    counter: &Counter,
+    now: Millis,
+) -> Result<(), DbErr> {
+    let row = limit_counter::ActiveModel {
+        tenant_id: Set(tenant),
+        kind: Set(counter.kind.to_owned()),
+        subject: Set(counter.subject.clone()),
+        window_start: Set(Millis(counter.start(now))),
+        used: Set(1),
+    };
+    let more = OnConflict::columns([
+        limit_counter::Column::TenantId,
+        limit_counter::Column::Kind,
+        limit_counter::Column::Subject,
+        limit_counter::Column::WindowStart,
+    ])
+    .value(
+        limit_counter::Column::Used,
+        Expr::col((limit_counter::Entity, limit_counter::Column::Used)).add(1),
+    )
+    .to_owned();
+    limit_counter::Entity::insert(row).on_conflict(more).exec_without_returning(conn).await?;
+    Ok(())
+}

@@ -1,0 +1,237 @@
+//! The table `outbox`: mails queued, claimed with a lease and given back. Claiming never looks at the length
+//! of a queue: it steps from tenant to tenant over the index of queued rows and takes a share of each, so
+//! that fifty thousand mails of one tenant hide no other's. What became of a mail is in `deliveries`.
+//!
+//! The partial indexes serve only statements that spell `state = 'queued'` out, hence the hand-written ones.
+
+use entity::{InviteId, Millis, OutboxId, OutboxState, TenantId, outbox};
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, ExprTrait,
+    FromQueryResult, IntoActiveModel, QueryFilter, Statement,
+    sea_query::{Expr, OnConflict},
+};
+use uuid::Uuid;
+
+/// Tenants looked at by one walk.
+pub const WALK: usize = 256;
+
+/// Which mail of its invite a row is; 0 if its key is not of the form `<invite>:<number>`.
+#[must_use]
+pub fn number(row: &outbox::Model) -> i32 {
+    row.dedupe_key.rsplit_once(':').and_then(|(_, number)| number.parse().ok()).unwrap_or_default()
+}
+
+/// Queues mails, in the transaction of the change that owes them. A mail queued already (its key says so) is
+/// left as it is.
+///
+/// # Errors
+/// As any statement.
+pub async fn append(conn: &impl ConnectionTrait, mails: Vec<outbox::Model>) -> Result<(), DbErr> {
+    for chunk in super::constant_chunks(mails) {
+        let rows = chunk.into_iter().map(|row| row.into_active_model().reset_all());
+        let queued_already = OnConflict::new().do_nothing().to_owned();
+        outbox::Entity::insert_many(rows).on_conflict(queued_already).exec_without_returning(conn).await?;
+    }
+    Ok(())
+}
+
+/// A tenant with queued mails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromQueryResult)]
+pub struct Waiting {
+    /// The tenant.
+    pub tenant_id: TenantId,
+    /// When its first queued mail is due.
+    pub first_at: Millis,
+}
+
+/// Steps over tenants with queued mails in order of their ids, after the given one, at most [`WALK`] of them.
+/// Fewer than that means that there are no more.
+///
+/// # Errors
+/// As any statement.
+pub async fn waiting(conn: &impl ConnectionTrait, after: Option<TenantId>) -> Result<Vec<Waiting>, DbErr> {
+    const SQL: &str = "WITH RECURSIVE walk(tenant_id, step) AS ( \
+           SELECT (SELECT tenant_id FROM outbox WHERE state = 'queued' AND tenant_id > $1 \
+                   ORDER BY tenant_id LIMIT 1), 1 \
+         UNION ALL \
+           SELECT (SELECT o.tenant_id FROM outbox o WHERE o.state = 'queued' AND o.tenant_id > walk.tenant_id \
+                   ORDER BY o.tenant_id LIMIT 1), walk.step + 1 \
+             FROM walk WHERE walk.tenant_id IS NOT NULL AND walk.step < 256 \
+         ) \
+         SELECT tenant_id, (SELECT o.next_at FROM outbox o WHERE o.state = 'queued' \
+                             AND o.tenant_id = walk.tenant_id ORDER BY o.next_at LIMIT 1) AS first_at \
+           FROM walk WHERE tenant_id IS NOT NULL";
+    let after = after.map_or(Uuid::nil(), |tenant| tenant.0);
+    let statement = Statement::from_sql_and_values(conn.get_database_backend(), SQL, [after.into()]);
+    Waiting::find_by_statement(statement).all(conn).await
+}
+
+/// Terms of a claim.
+#[derive(Clone, Copy, Debug)]
+pub struct Lease {
+    /// Fencing token: only who holds it settles.
+    pub token: Uuid,
+    /// Now.
+    pub now: Millis,
+    /// When others may take the mail over.
+    pub until: Millis,
+}
+
+/// Claims up to `share` due mails of one tenant, in the order they are due. The attempt counts from here on,
+/// so a mail that kills its sender is given up some day. Rows that another process is claiming are passed by.
+///
+/// # Errors
+/// As any statement.
+pub async fn claim(
+    conn: &impl ConnectionTrait,
+    tenant: TenantId,
+    share: usize,
+    lease: Lease,
+) -> Result<Vec<outbox::Model>, DbErr> {
+    const PICK: &str = "WITH picked AS MATERIALIZED (SELECT id FROM outbox WHERE state = 'queued' \
+         AND tenant_id = $1 AND next_at <= $2 ORDER BY next_at LIMIT $3";
+    const TAKE: &str = ") UPDATE outbox SET state = 'leased', attempts = attempts + 1, lease_until = $4, \
+         lease_token = $5 WHERE id IN (SELECT id FROM picked) AND state = 'queued' RETURNING *";
+    let backend = conn.get_database_backend();
+    let statement = Statement::from_sql_and_values(
+        backend,
+        format!("{PICK}{}{TAKE}", skip_locked(conn)),
+        [
+            tenant.into(),
+            lease.now.into(),
+            i64::try_from(share).unwrap_or(i64::MAX).into(),
+            lease.until.into(),
+            lease.token.into(),
+        ],
+    );
+    let mut rows = outbox::Model::find_by_statement(statement).all(conn).await?;
+    rows.sort_by_key(|row| (row.next_at, row.id));
+    Ok(rows)
+}
+
+/// A lease held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Held {
+    /// The row.
+    pub id: OutboxId,
+    /// Its fencing token.
+    pub token: Uuid,
+}
+
+fn held(update: sea_orm::UpdateMany<outbox::Entity>, lease: Held) -> sea_orm::UpdateMany<outbox::Entity> {
+    update
+        .filter(outbox::Column::Id.eq(lease.id))
+        .filter(outbox::Column::State.eq(OutboxState::Leased))
+        .filter(outbox::Column::LeaseToken.eq(lease.token))
+}
+
+/// An update of a row whose lease is held, which ends the lease: nothing is changed if somebody else has it.
+pub(super) fn ending(lease: Held, state: OutboxState) -> sea_orm::UpdateMany<outbox::Entity> {
+    held(outbox::Entity::update_many(), lease)
+        .col_expr(outbox::Column::State, Expr::value(state))
+        .col_expr(outbox::Column::LeaseUntil, Expr::value(None::<Millis>))
+        .col_expr(outbox::Column::LeaseToken, Expr::value(None::<Uuid>))
+}
+
+/// Keeps leases while their mails are still being sent.
+///
+/// # Errors
+/// As any statement.
+pub async fn renew(conn: &impl ConnectionTrait, leases: &[Held], until: Millis) -> Result<(), DbErr> {
+    for lease in leases {
+        held(outbox::Entity::update_many(), *lease)
+            .col_expr(outbox::Column::LeaseUntil, Expr::value(until))
+            .exec(conn)
+            .await?;
+    }
+    Ok(())
+}
+
+/// Gives claimed mails back untried, with their attempt.
+///
+/// # Errors
+/// As any statement.
+pub async fn release(conn: &impl ConnectionTrait, leases: &[Held]) -> Result<(), DbErr> {
+    for lease in leases {
+        ending(*lease, OutboxState::Queued)
+            .col_expr(outbox::Column::Attempts, Expr::col(outbox::Column::Attempts).sub(1))
+            .exec(conn)
+            .await?;
+    }
+    Ok(())
+}
+
+/// Whether a lease has run out, so that [`reclaim`] is worth a write.
+///
+/// # Errors
+/// As any statement.
+pub async fn any_abandoned(conn: &impl ConnectionTrait, now: Millis) -> Result<bool, DbErr> {
+    const SQL: &str = "SELECT 1 FROM outbox WHERE state = 'leased' AND lease_until < $1 LIMIT 1";
+    let statement = Statement::from_sql_and_values(conn.get_database_backend(), SQL, [now.into()]);
+    Ok(conn.query_one_raw(statement).await?.is_some())
+}
+
+/// Queues mails again whose sender did not come back, at most a thousand; their attempt stays counted.
+///
+/// # Errors
+/// As any statement.
+pub async fn reclaim(conn: &impl ConnectionTrait, now: Millis) -> Result<u64, DbErr> {
+    const PICK: &str = "WITH picked AS MATERIALIZED (SELECT id FROM outbox WHERE state = 'leased' \
+         AND lease_until < $1 LIMIT 1000";
+    const TAKE: &str = ") UPDATE outbox SET state = 'queued', lease_until = NULL, lease_token = NULL \
+         WHERE id IN (SELECT id FROM picked) AND state = 'leased'";
+    let sql = format!("{PICK}{}{TAKE}", skip_locked(conn));
+    let statement = Statement::from_sql_and_values(conn.get_database_backend(), sql, [now.into()]);
+    Ok(conn.execute_raw(statement).await?.rows_affected())
+}
+
+/// Passes rows by that somebody else is at; SQLite has one writer and no such words.
+fn skip_locked(conn: &impl ConnectionTrait) -> &'static str {
+    if conn.get_database_backend() == DbBackend::Postgres { " FOR UPDATE SKIP LOCKED" } else { "" }
+}
+
+/// Cancels queued mails of an invite, all or only those that carry an older link than `below_version`. With
+/// all of them the invite's delivery becomes `cancelled`, unless its latest mail has left already.
+///
+/// # Errors
+/// As any statement.
+pub async fn cancel_for_invite(
+    conn: &impl ConnectionTrait,
+    tenant: TenantId,
+    invite: InviteId,
+    below_version: Option<i32>,
+) -> Result<u64, DbErr> {
+    let mut update = outbox::Entity::update_many()
+        .col_expr(outbox::Column::State, Expr::value(OutboxState::Cancelled))
+        .filter(outbox::Column::InviteId.eq(invite))
+        .filter(outbox::Column::TenantId.eq(tenant))
+        .filter(outbox::Column::State.eq(OutboxState::Queued));
+    if let Some(version) = below_version {
+        update = update.filter(outbox::Column::Version.lt(version));
+    }
+    let cancelled = update.exec(conn).await?.rows_affected;
+    if cancelled > 0 && below_version.is_none() {
+        super::deliveries::cancel(conn, tenant, invite).await?;
+    }
+    Ok(cancelled)
+}
+
+/// How much waits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Backlog {
+    /// Queued mails, due or not.
+    pub queued: i64,
+    /// When the oldest of them was queued.
+    pub oldest: Option<Millis>,
+}
+
+/// How much waits, for the gauges. Reads the whole queue: not for every tick.
+///
+/// # Errors
+/// As any statement.
+pub async fn backlog(conn: &impl ConnectionTrait) -> Result<Backlog, DbErr> {
+    const SQL: &str = "SELECT count(*), min(inserted_at) FROM outbox WHERE state = 'queued'";
+    let statement = Statement::from_string(conn.get_database_backend(), SQL);
+    let Some(row) = conn.query_one_raw(statement).await? else { return Ok(Backlog::default()) };
+    Ok(Backlog { queued: row.try_get_by_index(0)?, oldest: row.try_get_by_index(1)? })
+}
