@@ -168,8 +168,8 @@ async fn a_configuration_that_could_not_be_applied_is_tried_again() {
     assert_eq!(watched.health.state().problems, ["database: is away"]);
     assert_eq!(watched.now(), ["acme"]);
     *watched.refuse.lock().unwrap() = false;
-    watched.until("applied", |watched| watched.now() == ["acme", "clinic"]).await;
-    assert!(watched.health.state().in_force);
+    watched.until("applied", |watched| watched.health.state().in_force).await;
+    assert_eq!(watched.now(), ["acme", "clinic"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
