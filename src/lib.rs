@@ -3,6 +3,7 @@
 pub mod actors;
 pub mod config;
 pub mod domain;
+pub mod http;
 pub mod identity;
 pub mod invites;
 pub mod mail;

@@ -19,7 +19,7 @@ mod tests;
 mod tree;
 mod values;
 
-use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc};
 
 pub use explain::Shown;
 pub use load::{Documents, compose, load};
@@ -50,7 +50,8 @@ pub struct Loaded {
     published: Vec<Problem>,
     /// `usher.toml`, for problems about what is not there
     place: String,
-    files: BTreeSet<PathBuf>,
+    /// the files it was read from, for the watcher
+    stamps: reload::Stamps,
 }
 
 impl Loaded {

@@ -66,7 +66,7 @@ impl Command for Remove {
             return Err(Refusal::LastOwner.into());
         }
         let mut revoked = match self.scope {
-            Scope::Org => self.from_tenant(work).await?,
+            Scope::Org => self.leave_the_tenant(work).await?,
             Scope::Workspace(id) => {
                 store::members::leave_workspace(conn, tenant, id, &self.user).await?;
                 vec![]
@@ -86,7 +86,7 @@ impl Command for Remove {
 }
 
 impl Remove {
-    async fn from_tenant(&self, work: &mut Work<'_>) -> Result<Vec<entity::InviteId>, Stop> {
+    async fn leave_the_tenant(&self, work: &mut Work<'_>) -> Result<Vec<entity::InviteId>, Stop> {
         let (conn, tenant) = (work.conn(), work.tenant());
         let now = work.now().await?;
         let orphaned = store::members::solely_owned_workspaces(conn, tenant, &self.user).await?;
