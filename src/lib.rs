@@ -1,6 +1,13 @@
 //! usher: a self-hosted, white-label invitation and membership server.
+//!
+//! Reading order: [`domain`] (what is true), [`invites`] (what can be done), [`actors`] (in what order and what
+//! commits together), [`store`] (the statements that decide), [`http`] (how it is asked for), [`app`] (how it
+//! all starts and ends). Imports point down: app, http, then the use cases ([`invites`], [`members`],
+//! [`workspaces`], [`tenants`]), then [`actors`] and [`mail`], then [`identity`] and [`tenancy`], then [`store`],
+//! [`config`], [`domain`] and the `entity` crate; a test keeps it so.
 
 pub mod actors;
+pub mod app;
 pub mod config;
 pub mod domain;
 pub mod http;
@@ -9,6 +16,7 @@ pub mod invites;
 pub mod mail;
 pub mod members;
 pub mod store;
+pub mod telemetry;
 pub mod tenancy;
 pub mod tenants;
 pub mod workspaces;
