@@ -16,6 +16,8 @@ use super::routes;
         (name = "workspace-invites", description = "Invitations into a workspace"),
         (name = "org-invites", description = "Invitations into an organisation (tenant)"),
         (name = "workspaces", description = "Workspaces"),
+        (name = "workspace-members", description = "Memberships in a workspace"),
+        (name = "tenant-members", description = "Memberships in an organisation (tenant)"),
     ),
     security(("bearer" = []), ("apiKey" = [])),
     modifiers(&Credentials),

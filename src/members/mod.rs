@@ -1,10 +1,13 @@
-//! Memberships: list (`list`), change a role (`set_role`), remove (`remove`). The last owner can be neither
+//! Memberships: list (`list`), add (`add`), change a role (`set_role`), remove (`remove`), hand over a tenant
+//! (`transfer`). The last owner can be neither
 //! removed nor demoted; what somebody could no longer send is revoked with their role (`revoke_unsendable`).
 
+pub mod add;
 pub mod list;
 pub mod remove;
 mod revoke_unsendable;
 pub mod set_role;
+pub mod transfer;
 
 use std::sync::Arc;
 
@@ -12,6 +15,7 @@ use entity::InviteId;
 
 use crate::{
     actors::{Lanes, Work},
+    domain::Refusal,
     store::Store,
 };
 
@@ -49,6 +53,13 @@ pub enum Authority {
 }
 
 impl Authority {
+    fn require_write_scope(&self) -> Result<(), Refusal> {
+        match self {
+            Self::Operator => Ok(()),
+            Self::Caller(call) => call.principal.require_scope("members:write"),
+        }
+    }
+
     fn actor(&self) -> String {
         match self {
             Self::Operator => "operator".to_owned(),

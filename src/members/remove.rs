@@ -30,6 +30,7 @@ pub async fn remove(
     scope: Scope,
     user: UserId,
 ) -> Result<(), Refusal> {
+    by.require_write_scope()?;
     let id = tenant.id;
     members.lanes.run(id, Remove { members: members.clone(), tenant, by, scope, user }).await
 }

@@ -25,6 +25,7 @@ pub async fn set_role(
     user: UserId,
     role: Role,
 ) -> Result<(), Refusal> {
+    by.require_write_scope()?;
     let id = tenant.id;
     members.lanes.run(id, SetRole { members: members.clone(), tenant, by, scope, user, role }).await
 }
