@@ -44,7 +44,13 @@ pub fn api(config: &mut ServiceConfig) {
             .service(v1::tenant_members::add_own_tenant_member)
             .service(v1::tenant_members::set_own_tenant_member_role)
             .service(v1::tenant_members::remove_own_tenant_member)
-            .service(v1::tenant_members::transfer_ownership),
+            .service(v1::tenant_members::transfer_ownership)
+            .service(v1::me::list_my_invites)
+            .service(v1::me::list_my_invitations)
+            .service(v1::me::accept_my_invite)
+            .service(v1::me::accept_my_invitation)
+            .service(v1::me::decline_my_invite)
+            .service(v1::me::decline_my_invitation),
     );
 }
 

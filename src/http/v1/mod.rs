@@ -3,6 +3,7 @@
 pub mod body;
 pub mod invite_body;
 pub mod links;
+pub mod me;
 pub mod member_body;
 pub mod org_invites;
 pub mod tenant_members;
