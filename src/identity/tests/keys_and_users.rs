@@ -216,10 +216,16 @@ async fn a_key_falls_with_its_issuer_and_keeps_its_confinement() {
     assert_eq!(at(Some(TenantId::new())).await, Err(Refusal::NotFound));
 
     let mut later = bench.settings.clone();
-    later.admins = vec![UserId("u1".into())];
+    later.admins = vec![UserId("u1".into()), UserId("acme:u1".into())];
     bench.auth.replace(Trust::compile(&later).unwrap());
     assert!(bench.call(&key).await.unwrap().system_admin, "a listed person's unpinned key");
     assert!(!bench.call(&confined).await.unwrap().system_admin);
+
+    assert!(bench.see(vec![sighting("acme:u1", "https://login.acme.test", "u1")]).await.is_empty());
+    let theirs =
+        |row: &mut api_key::Model| (row.issuer, row.user_id) = (None, Some(UserId("acme:u1".into())));
+    let (tenants, _) = bench.add(theirs).await;
+    assert!(!bench.call(&tenants).await.unwrap().system_admin, "a listed id of a tenant's issuer");
 
     later.issuers[0].issuer = "https://new.example.test".into();
     bench.auth.replace(Trust::compile(&later).unwrap());
