@@ -55,16 +55,17 @@ struct Bench {
     store: Store,
     auth: Authenticator,
     settings: Settings,
+    _folder: Folder,
 }
 
 impl Bench {
     async fn new() -> Self {
         let id = TenantId::new();
-        let store = store_with(id).await;
+        let (store, folder) = store_with(id).await;
         let settings =
             settings(vec![issuer()], vec![tenant(id, &["ann@example.com"], vec![tenant_issuer(id)])]);
         let auth = Authenticator::new(store.clone(), &settings).unwrap();
-        let bench = Self { tenant: id, store, auth, settings };
+        let bench = Self { tenant: id, store, auth, settings, _folder: folder };
         assert!(bench.see(vec![sighting("u1", ISSUER, "u1")]).await.is_empty());
         bench
     }
