@@ -4,17 +4,17 @@
 
 use std::{future::Future, sync::Arc};
 
-use entity::{InviteId, invite};
+use entity::{InviteId, TenantId, invite};
 
 use super::{Globals, failure::Failure};
 use crate::{
     actors::Lanes,
     config::{self, Loaded, settings},
-    domain::Clock,
+    domain::{Clock, Scope},
     invites::{Invites, history},
     keys::Keys,
     members::Members,
-    store::{Store, migrate},
+    store::{self, Store, migrate},
     tenancy::Registry,
     tenants::{self, Tenants},
 };
@@ -124,6 +124,27 @@ impl Context {
     #[must_use]
     pub fn keys(&self) -> Keys {
         Keys::new(self.store.clone(), self.lanes.clone(), self.registry.clone(), || {})
+    }
+
+    /// What a command is about: the tenant, or one of its workspaces by id or slug.
+    ///
+    /// # Errors
+    /// If there is no such workspace.
+    pub async fn scope(&self, tenant: TenantId, workspace: Option<&str>) -> Result<Scope, Failure> {
+        let Some(named) = workspace else { return Ok(Scope::Org) };
+        let text = named.to_owned();
+        let found = self.store.read(async move |db| match text.parse() {
+            Ok(id) => Ok(store::workspaces::find(&db, tenant, id).await?.map(|row| row.id)),
+            Err(_) => {
+                let all = store::workspaces::list(&db, tenant, &store::workspaces::Visible::All, 0, 10_000);
+                let (rows, _) = all.await?;
+                Ok(rows.into_iter().find(|row| row.slug.as_ref() == Some(&text)).map(|row| row.id))
+            }
+        });
+        match found.await? {
+            Some(id) => Ok(Scope::Workspace(id)),
+            None => Err(Failure::Other(format!("the tenant has no workspace {named:?}; name it by id or slug"))),
+        }
     }
 
     /// An invite by its id alone, and its tenant.

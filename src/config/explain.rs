@@ -78,7 +78,7 @@ fn quoted(text: &str) -> String {
 
 /// A URL whose password, in user info or parameters, is masked. User info counts up to the last `@` of the
 /// whole text, since a password may hold a raw `@`, `/` or `?`.
-fn without_password(url: &str) -> String {
+pub(super) fn without_password(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else { return "***".to_owned() };
     let (user_info, rest) = rest.rsplit_once('@').map_or(("", rest), |(user, rest)| (user, rest));
     let user = match user_info.split_once(':') {

@@ -44,13 +44,16 @@ pub struct Documents {
 /// # Errors
 /// Everything that is wrong with it.
 pub fn load(source: &Source) -> Result<Loaded, ConfigErrors> {
-    let mut problems = Vec::new();
-    let files = config_files(&source.config_dir);
-    let documents = match &files {
-        Ok(paths) => read_documents(paths, &mut problems),
-        Err(problem) => return Err(ConfigErrors::new(vec![problem.clone()])),
+    let cx = Context::default();
+    let documents = match config_files(&source.config_dir) {
+        Ok(files) => read_documents(&cx, &files),
+        Err(problem) => {
+            let mut errors = ConfigErrors::new(vec![problem]);
+            errors.stamps.insert(source.config_dir.clone(), None);
+            return Err(errors);
+        }
     };
-    build(source, &documents, problems)
+    build(&cx, source, &documents)
 }
 
 /// Checks a configuration whose texts are at hand, as `usher dev` and tests have them.
@@ -58,7 +61,7 @@ pub fn load(source: &Source) -> Result<Loaded, ConfigErrors> {
 /// # Errors
 /// Everything that is wrong with it.
 pub fn compose(source: &Source, documents: &Documents) -> Result<Loaded, ConfigErrors> {
-    build(source, documents, Vec::new())
+    build(&Context::default(), source, documents)
 }
 
 /// `usher.toml` and the tenants' files that belong to a configuration, tenants sorted by name.
@@ -98,8 +101,9 @@ pub(super) fn config_files(dir: &Path) -> Result<ConfigFiles, Problem> {
     Ok(ConfigFiles { server: dir.join("usher.toml"), tenants })
 }
 
-fn read_documents(files: &ConfigFiles, problems: &mut Vec<Problem>) -> Documents {
-    let mut read = |path: &PathBuf| {
+fn read_documents(cx: &Context, files: &ConfigFiles) -> Documents {
+    let read = |path: &PathBuf| {
+        cx.reads(path);
         let name = path.display().to_string();
         let what = match fs::read(path).map(String::from_utf8) {
             Ok(Ok(text)) => return Some((name, text)),
@@ -109,48 +113,46 @@ fn read_documents(files: &ConfigFiles, problems: &mut Vec<Problem>) -> Documents
             }
             Err(error) => format!("cannot read: {}", error.kind()),
         };
-        problems.push(Problem::of_file(name, what));
+        cx.problems.borrow_mut().push(Problem::of_file(name, what));
         None
     };
     let server = read(&files.server).unwrap_or_else(|| (files.server.display().to_string(), String::new()));
     Documents { server, tenants: files.tenants.iter().filter_map(read).collect() }
 }
 
-fn build(source: &Source, documents: &Documents, problems: Vec<Problem>) -> Result<Loaded, ConfigErrors> {
-    let cx = Context::default();
-    cx.problems.replace(problems);
-    let (mut server, server_reads) = server_tree(&cx, source, &documents.server);
+fn build(cx: &Context, source: &Source, documents: &Documents) -> Result<Loaded, ConfigErrors> {
+    let (mut server, server_reads) = server_tree(cx, source, &documents.server);
     let mut tenants: Vec<(String, Node)> = documents
         .tenants
         .iter()
-        .filter_map(|(name, text)| Some((stem(name), parse(&cx, name, text)?)))
+        .filter_map(|(name, text)| Some((stem(name), parse(cx, name, text)?)))
         .collect();
-    apply_env(&cx, &source.env, &mut server, &mut tenants);
+    apply_env(cx, &source.env, &mut server, &mut tenants);
     if let Some(listen) = &source.listen {
-        set(&cx, &mut server, &["server", "listen"], Node::text(listen, Origin::Flag("--listen")));
+        set(cx, &mut server, &["server", "listen"], Node::text(listen, Origin::Flag("--listen")));
     }
     fill_issuers(&mut server, None);
-    for (_, tenant) in &mut tenants {
+    for (stem, tenant) in &mut tenants {
         let prefix = tenant.get("slug").and_then(|slug| match &slug.value {
             Value::Text(slug) => Some(format!("{slug}:")),
             _ => None,
         });
-        fill_issuers(tenant, prefix.or_else(|| Some("tenant:".to_owned())));
+        fill_issuers(tenant, prefix.or_else(|| Some(format!("{stem}:"))));
     }
     // what a server file that could not be read would have said must not show as problems of its own
     let scratch = Context::default();
     cx.file.replace(documents.server.0.clone());
-    let settings = decode::server(if server_reads { &cx } else { &scratch }, &server);
+    let settings = decode::server(if server_reads { cx } else { &scratch }, &server);
     let mut decoded = Vec::new();
     for (tree, name) in tenants.iter().map(|(_, tree)| (tree, &tree.origin)) {
         cx.file.replace(name.to_string());
-        decoded.extend(tenants::tenant(&cx, &server, tree).map(Arc::new));
+        decoded.extend(tenants::tenant(cx, &server, tree).map(Arc::new));
     }
-    let files = cx.files.take();
+    let stamps = cx.files.take();
     let problems = cx.problems.take();
     let Some(mut settings) = settings.filter(|_| problems.is_empty()) else {
         let mut errors = ConfigErrors::new(problems);
-        errors.files = files;
+        errors.stamps = stamps;
         return Err(errors);
     };
     settings.tenants = decoded;
@@ -168,7 +170,7 @@ fn build(source: &Source, documents: &Documents, problems: Vec<Problem>) -> Resu
         shown,
         published: once_each(cx.published.take()),
         place: documents.server.0.clone(),
-        files,
+        stamps,
     })
 }
 

@@ -19,12 +19,20 @@ mod tests;
 mod tree;
 mod values;
 
-use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc};
 
 pub use explain::Shown;
 pub use load::{Documents, compose, load};
 pub use problem::{ConfigErrors, Problem};
 pub use settings::Settings;
+
+/// Reads a length of time as the files have it: `90s`, `5m`, `2h`, `7d`.
+///
+/// # Errors
+/// What would have been right.
+pub fn parse_duration(text: &str) -> Result<std::time::Duration, String> {
+    values::duration(text)
+}
 
 /// Where a configuration comes from.
 #[derive(Clone, Default)]
@@ -50,7 +58,8 @@ pub struct Loaded {
     published: Vec<Problem>,
     /// `usher.toml`, for problems about what is not there
     place: String,
-    files: BTreeSet<PathBuf>,
+    /// the files it was read from, for the watcher
+    stamps: reload::Stamps,
 }
 
 impl Loaded {

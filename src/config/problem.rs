@@ -2,7 +2,9 @@
 //! are never repeated, since the offending one may be a secret; only names that must be unique (hosts, slugs,
 //! ids, issuers) are.
 
-use std::{collections::BTreeSet, fmt, path::PathBuf};
+use std::{collections::BTreeSet, fmt};
+
+use crate::config::reload::Stamps;
 
 /// One thing that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -37,14 +39,14 @@ impl fmt::Display for Problem {
 pub struct ConfigErrors {
     problems: Vec<Problem>,
     /// files that were looked at: the watcher tries again when one of them changes
-    pub(super) files: BTreeSet<PathBuf>,
+    pub(super) stamps: Stamps,
 }
 
 impl ConfigErrors {
     /// These problems, each once, in the order found.
     #[must_use]
     pub fn new(problems: Vec<Problem>) -> Self {
-        Self { problems: once_each(problems), files: BTreeSet::new() }
+        Self { problems: once_each(problems), stamps: Stamps::new() }
     }
 
     /// A single problem that is about no key, such as a database that cannot be reached while applying.

@@ -5,11 +5,12 @@ use std::{
     cell::RefCell,
     collections::{BTreeMap, BTreeSet},
     ops::RangeInclusive,
-    path::PathBuf,
+    path::Path,
 };
 
 use crate::config::{
     problem::Problem,
+    reload::{Stamps, stamp},
     tree::{Node, Origin, Value},
 };
 
@@ -21,7 +22,7 @@ pub(super) struct Context {
     /// Uses of published example secrets.
     pub published: RefCell<Vec<Problem>>,
     /// Files that were read besides the configuration's own.
-    pub files: RefCell<BTreeSet<PathBuf>>,
+    pub files: RefCell<Stamps>,
     /// The file being read: the place of problems with values that stand nowhere.
     pub file: RefCell<String>,
     /// Every key that was asked for, list elements as `[]`.
@@ -63,6 +64,11 @@ impl Context {
                 self.taken.borrow_mut().insert(key, Claim { as_what, origin: at.origin.clone() });
             }
         }
+    }
+
+    /// Notes that a file is about to be read, and how it looks.
+    pub fn reads(&self, path: &Path) {
+        self.files.borrow_mut().insert(path.to_owned(), stamp(path));
     }
 
     /// Who took a value of this kind that a rule picks.

@@ -66,7 +66,7 @@ pub(super) fn file_path(text: &str) -> Result<std::path::PathBuf, String> {
 }
 
 fn read(cx: &Context, path: &Path, confidential: Confidential, spot: &Spot) -> Result<String, String> {
-    cx.files.borrow_mut().insert(path.to_owned());
+    cx.reads(path);
     let cannot = |error: std::io::Error| format!("cannot read {}: {}", path.display(), error.kind());
     let about = std::fs::metadata(path).map_err(cannot)?;
     if !about.is_file() || about.len() > LONGEST_FILE {

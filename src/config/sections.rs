@@ -73,8 +73,9 @@ fn ca_file(section: &Section<'_>) -> Option<PathBuf> {
 
 /// `[invites]`.
 pub(super) fn invites(section: Section<'_>) -> Option<Invites> {
-    let [ttl, min_ttl, max_ttl, resend_cooldown] =
-        ["ttl", "min_ttl", "max_ttl", "resend_cooldown"].map(|key| section.need(key, values::duration));
+    let [ttl, min_ttl, max_ttl] =
+        ["ttl", "min_ttl", "max_ttl"].map(|key| section.need(key, values::duration));
+    let resend_cooldown = section.need("resend_cooldown", values::duration_or_none);
     if let (Some(ttl), Some(min), Some(max)) = (ttl, min_ttl, max_ttl) {
         if min > max {
             section.problem("min_ttl", "must not be longer than `max_ttl`");
@@ -167,7 +168,7 @@ pub(super) fn branding(section: Section<'_>, domains: Option<&[Host]>) -> Brandi
     });
     let logo_file = section.maybe("logo_file", |text| {
         let path = file_path(text)?;
-        section.cx.files.borrow_mut().insert(path.clone());
+        section.cx.reads(&path);
         let image = path.extension().and_then(|extension| extension.to_str()).is_some_and(|extension| {
             ["svg", "png", "jpg", "jpeg", "gif", "webp"].contains(&extension.to_ascii_lowercase().as_str())
         });

@@ -29,6 +29,11 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
     seconds().map(Duration::from_secs).ok_or_else(|| "is not a duration like 90s, 5m, 2h, 7d".to_owned())
 }
 
+/// A duration, or `0s` for none.
+pub(super) fn duration_or_none(text: &str) -> Result<Duration, String> {
+    if text == "0s" { Ok(Duration::ZERO) } else { duration(text) }
+}
+
 /// `100/1d`, or `off` for none.
 pub(super) fn rate(text: &str) -> Result<Option<Rate>, String> {
     if text == "off" {

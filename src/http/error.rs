@@ -87,7 +87,9 @@ impl ApiError {
 
     fn retry_after(&self) -> Option<u64> {
         match self.refusal {
-            Refusal::RateLimited { retry_after, .. } | Refusal::Unavailable { retry_after, .. } => Some(retry_after),
+            Refusal::RateLimited { retry_after, .. } | Refusal::Unavailable { retry_after, .. } => {
+                Some(retry_after)
+            }
             _ => None,
         }
     }
@@ -137,9 +139,10 @@ impl ResponseError for ApiError {
     /// The one table of statuses.
     fn status_code(&self) -> StatusCode {
         match (&self.refusal, self.family) {
-            (Refusal::InvalidToken | Refusal::Expired | Refusal::Revoked, Family::OrgLink | Family::DocsLink) => {
-                StatusCode::BAD_REQUEST
-            }
+            (
+                Refusal::InvalidToken | Refusal::Expired | Refusal::Revoked,
+                Family::OrgLink | Family::DocsLink,
+            ) => StatusCode::BAD_REQUEST,
             (Refusal::Expired, _) => StatusCode::GONE,
             (
                 Refusal::Revoked

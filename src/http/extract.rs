@@ -13,11 +13,7 @@ use entity::{TenantId, WorkspaceId};
 use futures_util::StreamExt;
 use serde::de::DeserializeOwned;
 
-use super::{
-    edge::host::Visit,
-    error::{ApiError, Family},
-    state::State,
-};
+use super::{edge::host::Visit, error::ApiError, state::State};
 use crate::{
     config::settings,
     domain::{FieldError, Refusal},
@@ -191,7 +187,7 @@ impl Caller {
         let user = self.principal.person()?.id.clone();
         let own = tenants::own::own(&self.at.state.tenants, user).await?;
         let mut own: Vec<_> = own.iter().filter_map(|(id, _)| snapshot.tenant(*id).cloned()).collect();
-        for tenant in snapshot.tenants() {
+        for tenant in &snapshot.settings.tenants {
             // an owner who has not been seen there yet
             let owner = first_sight::owners_to_grant(tenant, &self.principal).is_some();
             if owner && !own.iter().any(|known| known.id == tenant.id) {
@@ -234,10 +230,14 @@ impl<T: DeserializeOwned + 'static> FromRequest for Body<T> {
 
     fn from_request(req: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let declared = req.headers().get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse().ok());
-        let json = match req.headers().get(header::CONTENT_TYPE).map(|value| value.to_str().unwrap_or_default()) {
-            None => true,
-            Some(kind) => kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json")),
-        };
+        let json =
+            match req.headers().get(header::CONTENT_TYPE).map(|value| value.to_str().unwrap_or_default()) {
+                None => true,
+                Some(kind) => kind
+                    .split(';')
+                    .next()
+                    .is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json")),
+            };
         let payload = payload.take();
         Box::pin(async move {
             let bytes = tokio::time::timeout(BODY_TIME, read(payload, declared)).await;
@@ -281,7 +281,11 @@ fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refusal> {
             let what = format!("`{path}` is given twice or is not of the right type");
             return Refusal::Validation(vec![FieldError::new("body", what)]);
         }
-        Refusal::BadRequest(format!("the body is no valid JSON (line {}, column {})", inner.line(), inner.column()))
+        Refusal::BadRequest(format!(
+            "the body is no valid JSON (line {}, column {})",
+            inner.line(),
+            inner.column()
+        ))
     })?;
     json.end().map_err(|_| Refusal::BadRequest("something follows the JSON object".into()))?;
     Ok(value)
@@ -295,9 +299,4 @@ pub fn id<T: FromStr>(text: &str) -> Result<T, Refusal> {
     // hyphenated only: other spellings would be other URLs of the same thing
     let canonical = text.len() == 36;
     text.parse().ok().filter(|_| canonical).ok_or(Refusal::InvalidId)
-}
-
-/// Maps refusals of a route's family.
-pub fn family(family: Family) -> impl Fn(Refusal) -> ApiError {
-    ApiError::of(family)
 }

@@ -3,15 +3,8 @@
 use std::sync::Arc;
 
 use crate::{
-    config::settings,
-    http::edge::limits::AddressLimits,
-    identity::Authenticator,
-    invites::Invites,
-    members::Members,
-    store::Store,
-    tenancy::Registry,
-    tenants::Tenants,
-    workspaces::Workspaces,
+    config::settings, http::edge::limits::AddressLimits, identity::Authenticator, invites::Invites,
+    members::Members, store::Store, tenancy::Registry, tenants::Tenants, workspaces::Workspaces,
 };
 
 /// Shared by all workers.

@@ -50,7 +50,7 @@ pub async fn find_any(
     Ok((row, tenant))
 }
 
-/// Invites of a tenant of any status, newest first, each with its status now: for the operator only.
+/// Invites of a tenant of any status, newest first: for the operator only.
 ///
 /// # Errors
 /// [`Refusal::Unavailable`] without the database.
@@ -58,17 +58,8 @@ pub async fn recent(
     invites: &Invites,
     tenant: TenantId,
     limit: u64,
-) -> Result<Vec<(invite::Model, InviteStatus)>, Refusal> {
-    let rows =
-        invites.store.read(async move |db| store::invites::list_recent(&db, tenant, limit).await).await?;
-    let now = invites.store.clock().now();
-    Ok(rows
-        .into_iter()
-        .map(|row| {
-            let status = status_at(&row, now);
-            (row, status)
-        })
-        .collect())
+) -> Result<Vec<invite::Model>, Refusal> {
+    Ok(invites.store.read(async move |db| store::invites::list_recent(&db, tenant, limit).await).await?)
 }
 
 /// What happened to an invite. Who may know is the caller's to judge.

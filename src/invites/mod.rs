@@ -25,7 +25,7 @@ pub mod preview;
 pub mod proof;
 pub mod resend;
 pub mod revoke;
-mod rules;
+pub mod rules;
 
 use std::sync::Arc;
 

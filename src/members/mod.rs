@@ -38,21 +38,3 @@ impl Members {
         work.after_commit(move || ids.into_iter().for_each(|id| forget(id)));
     }
 }
-
-/// Who changes memberships: the operator, who may do everything but break an invariant, or a caller.
-#[derive(Clone, Debug)]
-pub enum Authority {
-    /// The command line.
-    Operator,
-    /// A caller of the API, judged by standing and rank.
-    Caller(Box<crate::identity::Call>),
-}
-
-impl Authority {
-    fn actor(&self) -> String {
-        match self {
-            Self::Operator => "operator".to_owned(),
-            Self::Caller(call) => call.principal.actor(),
-        }
-    }
-}

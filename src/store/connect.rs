@@ -85,6 +85,14 @@ impl StatementDeadline {
     }
 }
 
+/// The file of a SQLite database; `None` for PostgreSQL.
+#[must_use]
+pub(super) fn sqlite_file(settings: &settings::Database) -> Option<std::path::PathBuf> {
+    let url = settings.url.expose_secret();
+    let options = url.starts_with("sqlite:").then(|| SqliteConnectOptions::from_str(url).ok())??;
+    Some(options.get_filename().to_path_buf())
+}
+
 pub(super) async fn open(
     settings: &settings::Database,
     purpose: Purpose,

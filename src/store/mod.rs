@@ -28,6 +28,12 @@ use self::connect::Purpose;
 pub use self::{error::StoreError, tx::Tx};
 use crate::{config::settings, domain::Clock};
 
+/// The file of a SQLite database, for whoever looks after it; `None` for PostgreSQL.
+#[must_use]
+pub fn sqlite_file(settings: &settings::Database) -> Option<std::path::PathBuf> {
+    connect::sqlite_file(settings)
+}
+
 /// Connections and clock of one database; clones share them.
 #[derive(Clone)]
 pub struct Store {

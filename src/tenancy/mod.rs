@@ -4,6 +4,8 @@
 pub mod arrival;
 pub mod links;
 mod registry;
+#[cfg(test)]
+mod tests;
 
 pub use arrival::{Arrival, Headers};
 pub use registry::{Registry, Site, Snapshot};

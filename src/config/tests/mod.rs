@@ -4,6 +4,7 @@ mod broken;
 mod broken_values;
 mod example;
 mod layers;
+mod reload;
 mod servable;
 
 use std::path::{Path, PathBuf};

@@ -1,0 +1,186 @@
+//! Reloading while serving, with real files: what is fine is in force within a second, what is broken changes
+//! nothing and is told.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::RwLock,
+};
+
+use super::{ACME, CLINIC, SERVER, Scratch};
+use crate::config::{
+    ConfigErrors, Loaded, load,
+    reload::{ReloadHealth, Watcher},
+};
+
+/// A hangup reaches every watcher of this process, so its test runs while no other does.
+static HANGUPS: RwLock<()> = RwLock::const_new(());
+
+/// A watched directory and the slugs in force.
+struct Watched {
+    scratch: Scratch,
+    in_force: Arc<Mutex<Vec<String>>>,
+    refuse: Arc<Mutex<bool>>,
+    health: ReloadHealth,
+    task: tokio::task::JoinHandle<std::io::Result<()>>,
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+fn slugs(loaded: &Loaded) -> Vec<String> {
+    loaded.settings.tenants.iter().map(|tenant| tenant.slug.clone()).collect()
+}
+
+impl Watched {
+    fn start() -> Self {
+        let scratch = Scratch::new();
+        scratch.write("usher.toml", SERVER);
+        scratch.write("tenants/acme.toml", ACME);
+        let loaded = load(&scratch.source()).unwrap();
+        let in_force = Arc::new(Mutex::new(slugs(&loaded)));
+        let refuse = Arc::new(Mutex::new(false));
+        let watcher = Watcher::new(scratch.source(), &loaded);
+        let health = watcher.health();
+        let (into, refusing) = (in_force.clone(), refuse.clone());
+        let task = tokio::spawn(watcher.run(move |loaded| {
+            let refused = *refusing.lock().unwrap();
+            if !refused {
+                *into.lock().unwrap() = slugs(&loaded);
+            }
+            async move { if refused { Err(ConfigErrors::one("database", "is away")) } else { Ok(()) } }
+        }));
+        Self { scratch, in_force, refuse, health, task }
+    }
+
+    fn now(&self) -> Vec<String> {
+        self.in_force.lock().unwrap().clone()
+    }
+
+    /// Waits until this holds; how long that took.
+    async fn until(&self, what: &str, holds: impl Fn(&Self) -> bool) -> Duration {
+        let start = Instant::now();
+        while !holds(self) {
+            assert!(
+                start.elapsed() < Duration::from_secs(10),
+                "{what}: {:?} {:?}",
+                self.now(),
+                self.health.state()
+            );
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        start.elapsed()
+    }
+
+    async fn failures(&self, count: u64) {
+        self.until("failure", |watched| watched.health.state().failed == count).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_change_is_in_force_within_a_second_and_an_unchanged_file_is_left_alone() {
+    let _calm = HANGUPS.read().await;
+    let watched = Watched::start();
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    assert_eq!(watched.health.state().succeeded, 0, "nothing has changed");
+    watched.scratch.write("tenants/clinic.toml", CLINIC);
+    let took = watched.until("added", |watched| watched.now() == ["acme", "clinic"]).await;
+    assert!(took < Duration::from_secs(1), "{took:?}");
+    std::fs::remove_file(watched.scratch.path().join("tenants/acme.toml")).unwrap();
+    watched.until("removed", |watched| watched.now() == ["clinic"]).await;
+    assert!(watched.health.state().in_force);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_broken_changes_nothing_and_is_told() {
+    let _calm = HANGUPS.read().await;
+    let watched = Watched::start();
+    let breaks: [(&str, Option<&str>, &str); 6] = [
+        ("tenants/clinic.toml", Some("id = \"01900000-0000"), "clinic.toml:1: not TOML"),
+        ("tenants/clinic.toml", Some(""), "clinic.toml: `id`: is missing"),
+        ("tenants/clinic.toml", Some(ACME), "is already the id of a tenant"),
+        ("tenants/clinic.toml", Some(CLINIC), ""),
+        ("usher.toml", None, "usher.toml: no such file"),
+        ("usher.toml", Some("[server]\nlistne = 1"), "did you mean `listen`?"),
+    ];
+    let mut failed = 0;
+    for (name, text, said) in breaks {
+        match text {
+            Some(text) => {
+                watched.scratch.write(name, text);
+            }
+            None => std::fs::remove_file(watched.scratch.path().join(name)).unwrap(),
+        }
+        if said.is_empty() {
+            watched.until("fine again", |watched| watched.health.state().in_force).await;
+            assert_eq!(watched.now(), ["acme", "clinic"]);
+            continue;
+        }
+        failed += 1;
+        watched.failures(failed).await;
+        let state = watched.health.state();
+        assert!(
+            !state.in_force && state.problems.iter().any(|line| line.contains(said)),
+            "{said}: {state:?}"
+        );
+        let before: &[&str] = if failed <= 3 { &["acme"] } else { &["acme", "clinic"] };
+        assert_eq!(watched.now(), before, "{said}");
+    }
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    assert_eq!(watched.health.state().failed, failed, "a broken file is looked at once, not over and over");
+    std::fs::remove_dir_all(watched.scratch.path()).unwrap();
+    watched.failures(failed + 1).await;
+    assert!(watched.health.state().problems[0].contains("no such directory"));
+    assert_eq!(watched.now(), ["acme", "clinic"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_secret_file_counts_as_configuration_and_may_be_late() {
+    let _calm = HANGUPS.read().await;
+    let watched = Watched::start();
+    let secret = watched.scratch.path().join("secret");
+    let server =
+        SERVER.replace("hs256_secret = ", &format!("hs256_secret_file = \"{}\" # ", secret.display()));
+    watched.scratch.write("usher.toml", &server);
+    watched.failures(1).await;
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    assert_eq!(watched.health.state().failed, 1);
+    watched.scratch.write("secret", "a secret that has at least 32 bytes");
+    watched.until("the secret is there", |watched| watched.health.state().succeeded == 1).await;
+    watched.scratch.write("secret", "short");
+    watched.failures(2).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_configuration_that_could_not_be_applied_is_tried_again() {
+    let _calm = HANGUPS.read().await;
+    let watched = Watched::start();
+    *watched.refuse.lock().unwrap() = true;
+    watched.scratch.write("tenants/clinic.toml", CLINIC);
+    watched.until("refused", |watched| watched.health.state().failed > 0).await;
+    assert_eq!(watched.health.state().problems, ["database: is away"]);
+    assert_eq!(watched.now(), ["acme"]);
+    *watched.refuse.lock().unwrap() = false;
+    watched.until("applied", |watched| watched.health.state().in_force).await;
+    assert_eq!(watched.now(), ["acme", "clinic"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hangup_reloads_even_if_nothing_seems_to_have_changed() {
+    let _alone = HANGUPS.write().await;
+    // from here on a hangup does not end this process
+    let _heard = signal(SignalKind::hangup()).unwrap();
+    let watched = Watched::start();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let pid = std::process::id().to_string();
+    assert!(std::process::Command::new("kill").args(["-HUP", &pid]).status().unwrap().success());
+    let took = watched.until("reloaded", |watched| watched.health.state().succeeded == 1).await;
+    assert!(took < Duration::from_secs(1), "{took:?}");
+}

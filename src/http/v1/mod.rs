@@ -1,0 +1,8 @@
+//! Version 1 of the API: one file per resource, each route a thin translation onto its use case.
+
+pub mod body;
+pub mod invite_body;
+pub mod links;
+pub mod org_invites;
+pub mod workspace_invites;
+pub mod workspaces;

@@ -1,0 +1,140 @@
+//! Invites into a tenant itself.
+
+use actix_web::{HttpResponse, delete, get, patch, post, web};
+
+use super::{
+    body::ErrorBody,
+    invite_body::{
+        CreateInvite, Data, EditInvite, InviteBody, InviteList, Paging, ResendInvite, Resent, Revoked,
+    },
+};
+use crate::{
+    domain::{Refusal, Scope},
+    http::{
+        error::ApiError,
+        extract::{Body, Caller, id},
+    },
+    invites::{create, create::Created, edit, list, resend, revoke},
+};
+
+/// Invite somebody into the tenant.
+///
+/// **Permissions**: tenant owner or admin, or a role that the tenant's configuration lets create invites; nobody
+/// grants above their own role. Safe to repeat: the pending invite comes back.
+#[utoipa::path(tag = "org-invites", operation_id = "create_org_invite",
+    request_body = CreateInvite,
+    responses(
+        (status = 201, description = "Invited", body = Data<InviteBody>),
+        (status = "4XX", description = "Refused", body = ErrorBody),
+        (status = 503, description = "Not now", body = ErrorBody)))]
+#[post("/tenants/{tenant_id}/invites")]
+pub async fn create_org_invite(
+    caller: Caller,
+    path: web::Path<String>,
+    body: Body<CreateInvite>,
+) -> Result<HttpResponse, ApiError> {
+    let (state, call) = caller.within_named(&path).await?;
+    let new = body.0.read(Scope::Org)?;
+    match create::create(&state.invites, call, new).await? {
+        Created::Invited(row, url) => {
+            let data = InviteBody::of(&row, state.store.clock().now()).with_url(url);
+            Ok(HttpResponse::Created().json(Data { data }))
+        }
+        Created::Added(_) => Err(Refusal::AlreadyMember.into()),
+    }
+}
+
+/// List the pending invites of the tenant itself.
+///
+/// **Permissions**: tenant owner or admin, or by configuration; others see those they sent.
+#[utoipa::path(tag = "org-invites", operation_id = "list_org_invites",
+    responses(
+        (status = 200, description = "Pending invites", body = InviteList),
+        (status = "4XX", description = "Refused", body = ErrorBody),
+        (status = 503, description = "Not now", body = ErrorBody)))]
+#[get("/tenants/{tenant_id}/invites")]
+pub async fn list_org_invites(
+    caller: Caller,
+    path: web::Path<String>,
+    paging: web::Query<Paging>,
+) -> Result<HttpResponse, ApiError> {
+    let (state, call) = caller.within_named(&path).await?;
+    let (after, limit) = paging.read()?;
+    let page = list::list(&state.invites, call, Scope::Org, after, limit).await?;
+    Ok(HttpResponse::Ok().json(InviteList::of(&page, state.store.clock().now())))
+}
+
+/// Get one invite of the tenant itself, in any state.
+#[utoipa::path(tag = "org-invites", operation_id = "get_org_invite",
+    responses(
+        (status = 200, description = "The invite", body = Data<InviteBody>),
+        (status = "4XX", description = "Refused", body = ErrorBody),
+        (status = 503, description = "Not now", body = ErrorBody)))]
+#[get("/tenants/{tenant_id}/invites/{invite_id}")]
+pub async fn get_org_invite(
+    caller: Caller,
+    path: web::Path<(String, String)>,
+) -> Result<HttpResponse, ApiError> {
+    let invite = id(&path.1)?;
+    let (state, call) = caller.within_named(&path.0).await?;
+    let row = list::get(&state.invites, call, Scope::Org, invite).await?;
+    Ok(HttpResponse::Ok().json(Data { data: InviteBody::of(&row, state.store.clock().now()) }))
+}
+
+/// Revoke an invite of the tenant itself. Revoking again answers the same.
+#[utoipa::path(tag = "org-invites", operation_id = "revoke_org_invite",
+    responses(
+        (status = 200, description = "Revoked", body = Revoked),
+        (status = "4XX", description = "Refused", body = ErrorBody),
+        (status = 503, description = "Not now", body = ErrorBody)))]
+#[delete("/tenants/{tenant_id}/invites/{invite_id}")]
+pub async fn revoke_org_invite(
+    caller: Caller,
+    path: web::Path<(String, String)>,
+) -> Result<HttpResponse, ApiError> {
+    let invite = id::<entity::InviteId>(&path.1)?;
+    let (state, call) = caller.within_named(&path.0).await?;
+    revoke::revoke(&state.invites, call, Scope::Org, invite).await?;
+    Ok(HttpResponse::Ok().json(Revoked { invite_id: invite.0, revoked: true }))
+}
+
+/// Mail an invite of the tenant itself again; `rotate` gives it a new link.
+#[utoipa::path(tag = "org-invites", operation_id = "resend_org_invite",
+    request_body = ResendInvite,
+    responses(
+        (status = 200, description = "A mail is owed", body = Resent),
+        (status = "4XX", description = "Refused", body = ErrorBody),
+        (status = 503, description = "Not now", body = ErrorBody)))]
+#[post("/tenants/{tenant_id}/invites/{invite_id}/resend")]
+pub async fn resend_org_invite(
+    caller: Caller,
+    path: web::Path<(String, String)>,
+    body: Body<ResendInvite>,
+) -> Result<HttpResponse, ApiError> {
+    let invite = id(&path.1)?;
+    let (state, call) = caller.within_named(&path.0).await?;
+    let rotate = body.0.rotate.unwrap_or(false);
+    let (row, invite_url) = resend::resend(&state.invites, call, Scope::Org, invite, rotate).await?;
+    let data = InviteBody::of(&row, state.store.clock().now()).with_url(invite_url.clone());
+    Ok(HttpResponse::Ok().json(Resent { data, invite_url }))
+}
+
+/// Change role or expiry of a pending invite of the tenant itself.
+#[utoipa::path(tag = "org-invites", operation_id = "edit_org_invite",
+    request_body = EditInvite,
+    responses(
+        (status = 200, description = "The invite as it is now", body = Data<InviteBody>),
+        (status = "4XX", description = "Refused", body = ErrorBody),
+        (status = 503, description = "Not now", body = ErrorBody)))]
+#[patch("/tenants/{tenant_id}/invites/{invite_id}")]
+pub async fn edit_org_invite(
+    caller: Caller,
+    path: web::Path<(String, String)>,
+    body: Body<EditInvite>,
+) -> Result<HttpResponse, ApiError> {
+    let invite = id(&path.1)?;
+    let (state, call) = caller.within_named(&path.0).await?;
+    let change = body.0.read(Scope::Org)?;
+    let row = edit::edit(&state.invites, call, Scope::Org, invite, change).await?;
+    Ok(HttpResponse::Ok().json(Data { data: InviteBody::of(&row, state.store.clock().now()) }))
+}

@@ -1,0 +1,175 @@
+//! Invites into a workspace.
+
+use actix_web::{HttpResponse, delete, get, patch, post, web};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::{
+    body::ErrorBody,
+    invite_body::{
+        CreateInvite, Data, EditInvite, InviteBody, InviteList, MemberRecord, Paging, ResendInvite, Resent,
+        Revoked,
+    },
+};
+use crate::{
+    domain::Scope,
+    http::{
+        error::ApiError,
+        extract::{Body, Caller, id},
+    },
+    invites::{create, create::Created, edit, list, resend, revoke},
+};
+
+/// Invited, or added: told apart by `type`.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+pub enum CreateAnswer {
+    /// 201.
+    Invited {
+        /// Always `invited`.
+        r#type: &'static str,
+        /// The invite, with its link.
+        data: Box<InviteBody>,
+    },
+    /// 200.
+    Added {
+        /// Always `added`.
+        r#type: &'static str,
+        /// The membership.
+        data: MemberRecord,
+    },
+}
+
+/// Invite somebody into a workspace, or add them at once if they belong to the tenant.
+///
+/// **Permissions**: workspace owner or admin, tenant owner or admin, or a role that the tenant's configuration
+/// lets create invites; nobody grants above their own role. Safe to repeat: the pending invite comes back.
+#[utoipa::path(tag = "workspace-invites", operation_id = "create_workspace_invite",
+    request_body = CreateInvite,
+    responses(
+        (status = 201, description = "Invited", body = CreateAnswer),
+        (status = 200, description = "Added: already a member of the tenant", body = CreateAnswer),
+        (status = "4XX", description = "Refused", body = ErrorBody),
+        (status = 503, description = "Not now", body = ErrorBody)))]
+#[post("/workspaces/{workspace_id}/invites")]
+pub async fn create_workspace_invite(
+    caller: Caller,
+    path: web::Path<String>,
+    body: Body<CreateInvite>,
+) -> Result<HttpResponse, ApiError> {
+    let workspace = id(&path)?;
+    let scope = Scope::Workspace(workspace);
+    let (state, call) = caller.within_workspace(workspace).await?;
+    let new = body.0.read(scope)?;
+    let now = || state.store.clock().now();
+    Ok(match create::create(&state.invites, call, new).await? {
+        Created::Invited(row, url) => HttpResponse::Created().json(CreateAnswer::Invited {
+            r#type: "invited",
+            data: Box::new(InviteBody::of(&row, now()).with_url(url)),
+        }),
+        Created::Added(member) => {
+            HttpResponse::Ok().json(CreateAnswer::Added { r#type: "added", data: MemberRecord::of(&member) })
+        }
+    })
+}
+
+/// List the pending invites of a workspace.
+///
+/// **Permissions**: as creating; others see those they sent.
+#[utoipa::path(tag = "workspace-invites", operation_id = "list_workspace_invites",
+    responses(
+        (status = 200, description = "Pending invites", body = InviteList),
+        (status = "4XX", description = "Refused", body = ErrorBody),
+        (status = 503, description = "Not now", body = ErrorBody)))]
+#[get("/workspaces/{workspace_id}/invites")]
+pub async fn list_workspace_invites(
+    caller: Caller,
+    path: web::Path<String>,
+    paging: web::Query<Paging>,
+) -> Result<HttpResponse, ApiError> {
+    let workspace = id(&path)?;
+    let scope = Scope::Workspace(workspace);
+    let (state, call) = caller.within_workspace(workspace).await?;
+    let (after, limit) = paging.read()?;
+    let page = list::list(&state.invites, call, scope, after, limit).await?;
+    Ok(HttpResponse::Ok().json(InviteList::of(&page, state.store.clock().now())))
+}
+
+/// Get one invite of a workspace, in any state.
+#[utoipa::path(tag = "workspace-invites", operation_id = "get_workspace_invite",
+    responses(
+        (status = 200, description = "The invite", body = Data<InviteBody>),
+        (status = "4XX", description = "Refused", body = ErrorBody),
+        (status = 503, description = "Not now", body = ErrorBody)))]
+#[get("/workspaces/{workspace_id}/invites/{invite_id}")]
+pub async fn get_workspace_invite(
+    caller: Caller,
+    path: web::Path<(String, String)>,
+) -> Result<HttpResponse, ApiError> {
+    let (workspace, invite) = (id(&path.0)?, id(&path.1)?);
+    let scope = Scope::Workspace(workspace);
+    let (state, call) = caller.within_workspace(workspace).await?;
+    let row = list::get(&state.invites, call, scope, invite).await?;
+    Ok(HttpResponse::Ok().json(Data { data: InviteBody::of(&row, state.store.clock().now()) }))
+}
+
+/// Revoke an invite of a workspace. Revoking again answers the same.
+#[utoipa::path(tag = "workspace-invites", operation_id = "revoke_workspace_invite",
+    responses(
+        (status = 200, description = "Revoked", body = Revoked),
+        (status = "4XX", description = "Refused", body = ErrorBody),
+        (status = 503, description = "Not now", body = ErrorBody)))]
+#[delete("/workspaces/{workspace_id}/invites/{invite_id}")]
+pub async fn revoke_workspace_invite(
+    caller: Caller,
+    path: web::Path<(String, String)>,
+) -> Result<HttpResponse, ApiError> {
+    let (workspace, invite) = (id(&path.0)?, id::<entity::InviteId>(&path.1)?);
+    let scope = Scope::Workspace(workspace);
+    let (state, call) = caller.within_workspace(workspace).await?;
+    revoke::revoke(&state.invites, call, scope, invite).await?;
+    Ok(HttpResponse::Ok().json(Revoked { invite_id: invite.0, revoked: true }))
+}
+
+/// Mail an invite of a workspace again; `rotate` gives it a new link.
+#[utoipa::path(tag = "workspace-invites", operation_id = "resend_workspace_invite",
+    request_body = ResendInvite,
+    responses(
+        (status = 200, description = "A mail is owed", body = Resent),
+        (status = "4XX", description = "Refused", body = ErrorBody),
+        (status = 503, description = "Not now", body = ErrorBody)))]
+#[post("/workspaces/{workspace_id}/invites/{invite_id}/resend")]
+pub async fn resend_workspace_invite(
+    caller: Caller,
+    path: web::Path<(String, String)>,
+    body: Body<ResendInvite>,
+) -> Result<HttpResponse, ApiError> {
+    let (workspace, invite) = (id(&path.0)?, id(&path.1)?);
+    let scope = Scope::Workspace(workspace);
+    let (state, call) = caller.within_workspace(workspace).await?;
+    let rotate = body.0.rotate.unwrap_or(false);
+    let (row, invite_url) = resend::resend(&state.invites, call, scope, invite, rotate).await?;
+    let data = InviteBody::of(&row, state.store.clock().now()).with_url(invite_url.clone());
+    Ok(HttpResponse::Ok().json(Resent { data, invite_url }))
+}
+
+/// Change role or expiry of a pending invite of a workspace.
+#[utoipa::path(tag = "workspace-invites", operation_id = "edit_workspace_invite",
+    request_body = EditInvite,
+    responses(
+        (status = 200, description = "The invite as it is now", body = Data<InviteBody>),
+        (status = "4XX", description = "Refused", body = ErrorBody),
+        (status = 503, description = "Not now", body = ErrorBody)))]
+#[patch("/workspaces/{workspace_id}/invites/{invite_id}")]
+pub async fn edit_workspace_invite(
+    caller: Caller,
+    path: web::Path<(String, String)>,
+    body: Body<EditInvite>,
+) -> Result<HttpResponse, ApiError> {
+    let (workspace, invite) = (id(&path.0)?, id(&path.1)?);
+    let scope = Scope::Workspace(workspace);
+    let (state, call) = caller.within_workspace(workspace).await?;
+    let change = body.0.read(scope)?;
+    let row = edit::edit(&state.invites, call, scope, invite, change).await?;
+    Ok(HttpResponse::Ok().json(Data { data: InviteBody::of(&row, state.store.clock().now()) }))
+}
