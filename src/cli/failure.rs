@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use crate::{config::ConfigErrors, domain::Refusal, store::StoreError};
+use crate::{app::StartError, config::ConfigErrors, domain::Refusal, store::StoreError};
 
 /// Why a command failed; each kind has an exit code of its own.
 #[derive(Debug)]
@@ -52,6 +52,16 @@ impl Failure {
 impl From<ConfigErrors> for Failure {
     fn from(errors: ConfigErrors) -> Self {
         Self::Config(errors)
+    }
+}
+
+impl From<StartError> for Failure {
+    fn from(error: StartError) -> Self {
+        match error {
+            StartError::Config(errors) => Self::Config(errors),
+            StartError::Unreachable(why) => Self::Unreachable(why),
+            StartError::Other(why) => Self::Other(why),
+        }
     }
 }
 

@@ -28,10 +28,7 @@ use std::{ffi::OsString, path::PathBuf, process::ExitCode};
 use clap::{Args, Parser, Subcommand};
 
 use self::failure::Failure;
-use crate::{
-    app::{self, StartError},
-    config::Source,
-};
+use crate::{app, config::Source, dev, http, telemetry};
 
 /// Self-hosted, white-label invitations and memberships for multi-tenant software.
 #[derive(Parser, Debug)]
@@ -100,6 +97,17 @@ enum Command {
     ///            usher --config /etc/usher serve --listen 0.0.0.0:8080
     #[command(verbatim_doc_comment)]
     Serve,
+    /// Runs a server to play with: no configuration, two tenants, a mailbox, a clock that can be moved.
+    ///
+    /// Prints ready-to-paste curl lines that invite somebody, read the mail and accept. Mails go to a page,
+    /// /dev/mailbox; POST /dev/clock/advance {"seconds":N} moves time. Everything lies in --data-dir (data/dev, if
+    /// not given): delete it to begin anew. With --config DIR your own tenants are served instead; still, no mail
+    /// leaves this process.
+    ///
+    /// Examples:  usher dev
+    ///            usher dev --listen 127.0.0.1:9000
+    #[command(verbatim_doc_comment)]
+    Dev,
     /// Checks and shows the configuration.
     #[command(subcommand, arg_required_else_help = true)]
     Config(config::Verb),
@@ -124,6 +132,11 @@ enum Command {
     /// Lists mails owed, tries given-up ones again, shows what a mail looks like.
     #[command(subcommand, arg_required_else_help = true)]
     Mail(mail::Verb),
+    /// Prints the OpenAPI document, as the server has it at /openapi.json.
+    ///
+    /// Example:  usher openapi > openapi.json
+    #[command(verbatim_doc_comment)]
+    Openapi,
     /// Looks at everything the server needs and says what to do about what is wrong.
     ///
     /// Checks configuration, token keys, files, database and schema, mail relays, key sets of issuers, clock and
@@ -163,12 +176,13 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 fn dispatch(cli: Cli) -> Result<(), Failure> {
     let globals = &cli.globals;
-    match cli.command {
-        Command::Serve => return serve(globals),
-        _ => log_quietly(),
+    if !matches!(cli.command, Command::Serve | Command::Dev) {
+        log_quietly();
     }
     match cli.command {
-        Command::Serve => Ok(()),
+        Command::Serve => serve(globals),
+        Command::Dev => run_dev(globals),
+        Command::Openapi => openapi(),
         Command::Config(verb) => config::run(globals, verb),
         Command::Migrate(verb) => migrate::run(globals, verb),
         Command::Token(verb) => token::run(globals, verb),
@@ -182,11 +196,22 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
 }
 
 fn serve(globals: &Globals) -> Result<(), Failure> {
-    app::run(app::Options { source: globals.source(), dev: false }).map_err(|error| match error {
-        StartError::Config(errors) => Failure::Config(errors),
-        StartError::Unreachable(why) => Failure::Unreachable(why),
-        StartError::Other(why) => Failure::Other(why),
-    })
+    telemetry::init();
+    Ok(app::run(app::Options { source: globals.source(), ..app::Options::default() })?)
+}
+
+fn run_dev(globals: &Globals) -> Result<(), Failure> {
+    telemetry::init();
+    let wanted =
+        dev::Wanted { config: globals.config.clone(), data_dir: globals.data_dir.clone(), listen: globals.listen.clone(), env: environment() };
+    let running = dev::start(wanted)?;
+    output::write(&running.welcome)?;
+    Ok(running.server.join()?)
+}
+
+fn openapi() -> Result<(), Failure> {
+    let document = http::openapi::document().to_pretty_json();
+    output::line(&document.map_err(|error| Failure::other(error.to_string()))?)
 }
 
 /// Causes of failures, on standard error: what a use case logs is what the operator has to know.
@@ -249,6 +274,8 @@ mod tests {
             "mail retry 01900000-0000-7000-8000-00000000acde",
             "mail preview --tenant acme --html",
             "mail preview 01900000-0000-7000-8000-00000000acde",
+            "openapi",
+            "dev --listen 127.0.0.1:0 --data-dir var",
             "doctor",
             "doctor --json --config etc",
         ] {

@@ -41,7 +41,6 @@ pub struct ApiError {
 
 impl ApiError {
     /// The refusal as this family of routes answers it.
-    #[must_use]
     pub fn of(family: Family) -> impl Fn(Refusal) -> Self {
         move |refusal| Self { refusal, family }
     }

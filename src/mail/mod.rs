@@ -2,7 +2,22 @@
 //! outbox's SQL is in `store`; here are the words (`render`, `words`), the bytes (`letter`), the ways out
 //! (`transport`), what becomes of one mail (`delivery`) and the actor that runs them all (`mailer`).
 
+mod circuit;
+pub mod delivery;
 pub mod letter;
+pub mod mailer;
 pub mod render;
+mod round;
+mod schedule;
+mod share;
+#[cfg(test)]
+mod tests;
 pub mod transport;
 mod words;
+
+pub use delivery::Deps;
+pub use mailer::{Mailer, MailerHandle};
+pub use transport::{
+    Transports,
+    memory::{Mail, Mailbox},
+};

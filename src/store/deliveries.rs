@@ -22,8 +22,8 @@ pub enum Verdict {
     Sent,
     /// Again later.
     Retry {
-        /// When.
-        at: Millis,
+        /// So many milliseconds from now.
+        after: i64,
         /// Whether the attempt counts; it does not when the relay could not be used at all.
         counts: bool,
     },
@@ -83,10 +83,10 @@ async fn end_lease(conn: &impl ConnectionTrait, now: Millis, mail: &Settled) -> 
         Verdict::Sent => {
             ending(mail.lease, OutboxState::Sent).col_expr(outbox::Column::SentAt, Expr::value(Some(now)))
         }
-        Verdict::Retry { at, counts } => {
+        Verdict::Retry { after, counts } => {
             let burnt = i32::from(!counts);
             ending(mail.lease, OutboxState::Queued)
-                .col_expr(outbox::Column::NextAt, Expr::value(at))
+                .col_expr(outbox::Column::NextAt, Expr::value(now.plus(after)))
                 .col_expr(outbox::Column::Attempts, Expr::col(outbox::Column::Attempts).sub(burnt))
         }
         Verdict::Bounced | Verdict::Failed => ending(mail.lease, OutboxState::Dead),

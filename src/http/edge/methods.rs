@@ -61,3 +61,11 @@ pub async fn unmatched(req: HttpRequest, allowed: web::Data<Allowed>) -> HttpRes
     }
     ApiError::from(Refusal::NotFound).error_response()
 }
+
+/// Query strings that cannot be read answer like every other error.
+#[must_use]
+pub fn query_config() -> web::QueryConfig {
+    web::QueryConfig::default().error_handler(|_, _| {
+        ApiError::from(Refusal::field("query", "has a parameter of the wrong type")).into()
+    })
+}

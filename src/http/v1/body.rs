@@ -6,7 +6,6 @@ use utoipa::ToSchema;
 use crate::domain::{EmailAddress, Refusal, role::Role};
 
 /// Tells a field that is absent (outer `None`) from one that is null (inner `None`).
-#[expect(clippy::option_option, reason = "absent and null have different answers")]
 pub fn present<'de, D, T>(deserializer: D) -> Result<Option<Option<T>>, D::Error>
 where
     D: Deserializer<'de>,
@@ -28,7 +27,6 @@ pub fn email(text: Option<&str>) -> Result<EmailAddress, Refusal> {
 ///
 /// # Errors
 /// As the reader of roles.
-#[expect(clippy::option_option, reason = "absent and null have different answers")]
 pub fn role_or_member(
     role: Option<&Option<String>>,
     read: fn(&str) -> Result<Role, Refusal>,

@@ -20,7 +20,6 @@ use crate::{
 
 /// Body of a create.
 #[derive(Debug, Deserialize, ToSchema)]
-#[expect(clippy::option_option, reason = "absent and null have different answers")]
 pub struct CreateInvite {
     /// Whom to invite.
     #[serde(default)]
@@ -68,7 +67,6 @@ impl CreateInvite {
 
 /// Body of an edit.
 #[derive(Debug, Deserialize, ToSchema)]
-#[expect(clippy::option_option, reason = "absent and null have different answers")]
 pub struct EditInvite {
     /// New role.
     #[serde(default, deserialize_with = "body::present")]

@@ -146,7 +146,7 @@ fn settings(issuers: Vec<Issuer>, tenants: Vec<Tenant>) -> Settings {
             queue_total: 1,
             idle: Duration::from_secs(1),
         },
-        tenants,
+        tenants: tenants.into_iter().map(std::sync::Arc::new).collect(),
     }
 }
 

@@ -14,7 +14,7 @@ const CAPACITY: usize = 1000;
 
 /// A mail as the mailbox shows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct StoredMail {
+pub struct Mail {
     /// Recipient.
     pub to: String,
     /// Subject line.
@@ -32,13 +32,13 @@ pub struct StoredMail {
 /// The mailbox; clones share it.
 #[derive(Clone, Debug, Default)]
 pub struct Mailbox {
-    mails: Arc<Mutex<VecDeque<StoredMail>>>,
+    mails: Arc<Mutex<VecDeque<Mail>>>,
 }
 
 impl Mailbox {
     /// Takes a mail in; the oldest makes room.
     pub fn put(&self, letter: &Letter) {
-        let mail = StoredMail {
+        let mail = Mail {
             to: letter.to.to_string(),
             subject: letter.content.subject.clone(),
             text: letter.content.text.clone(),
@@ -55,7 +55,7 @@ impl Mailbox {
 
     /// All mails kept, in order of arrival.
     #[must_use]
-    pub fn all(&self) -> Vec<StoredMail> {
+    pub fn list(&self) -> Vec<Mail> {
         self.mails.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
     }
 

@@ -1,0 +1,76 @@
+//! Which routes there are: the API, the document and its page, the landing pages, the health check.
+
+use actix_web::{HttpResponse, get, web};
+use utoipa_actix_web::{scope, service_config::ServiceConfig};
+use utoipa_swagger_ui::{Config, SwaggerUi};
+
+use super::{pages, v1};
+
+/// Everything that the document shows.
+pub fn api(config: &mut ServiceConfig) {
+    config.service(
+        scope("/api/v1")
+            .service(v1::workspace_invites::create_workspace_invite)
+            .service(v1::workspace_invites::list_workspace_invites)
+            .service(v1::workspace_invites::get_workspace_invite)
+            .service(v1::workspace_invites::edit_workspace_invite)
+            .service(v1::workspace_invites::revoke_workspace_invite)
+            .service(v1::workspace_invites::resend_workspace_invite)
+            .service(v1::org_invites::create_org_invite)
+            .service(v1::org_invites::list_org_invites)
+            .service(v1::org_invites::get_org_invite)
+            .service(v1::org_invites::edit_org_invite)
+            .service(v1::org_invites::revoke_org_invite)
+            .service(v1::org_invites::resend_org_invite)
+            .service(v1::links::preview_workspace_invite)
+            .service(v1::links::accept_workspace_invite)
+            .service(v1::links::decline_workspace_invite)
+            .service(v1::links::preview_org_invite)
+            .service(v1::links::accept_org_invite)
+            .service(v1::links::decline_org_invite)
+            .service(v1::workspaces::create_workspace)
+            .service(v1::workspaces::list_workspaces)
+            .service(v1::workspaces::get_workspace),
+    );
+}
+
+/// What the document does not show, with its methods: see [`super::edge::methods`].
+pub const UNDOCUMENTED: [(&str, &str); 6] = [
+    ("/healthz", "GET"),
+    ("/openapi.json", "GET"),
+    ("/docs", "GET"),
+    ("/", "GET"),
+    ("/invites/{token}", "GET"),
+    ("/workspace-invites/{token}", "GET"),
+];
+
+/// The rest.
+pub fn pages(config: &mut web::ServiceConfig) {
+    let swagger = Config::new(["/openapi.json"]).validator_url("none").deep_linking(true);
+    config
+        .service(healthz)
+        .service(document)
+        .service(docs)
+        .configure(pages::routes)
+        .service(SwaggerUi::new("/docs/{_:.*}").config(swagger));
+}
+
+/// Alive: says nothing about the database.
+#[get("/healthz")]
+async fn healthz() -> HttpResponse {
+    HttpResponse::Ok().content_type("application/json").body(r#"{"status":"ok"}"#)
+}
+
+/// The document's bytes, made once.
+#[derive(Clone)]
+pub struct DocumentJson(pub web::Bytes);
+
+#[get("/openapi.json")]
+async fn document(json: web::Data<DocumentJson>) -> HttpResponse {
+    HttpResponse::Ok().content_type("application/json").body(json.0.clone())
+}
+
+#[get("/docs")]
+async fn docs() -> HttpResponse {
+    HttpResponse::MovedPermanently().insert_header(("Location", "/docs/")).finish()
+}

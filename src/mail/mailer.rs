@@ -1,0 +1,400 @@
+//! The mailer: the actor that sees to it that every mail owed leaves. It decides what is due and keeps count of
+//! what is in flight; the work itself runs on the store's runtime and comes back as messages. A poll every
+//! second is the guarantee, wake-ups are hints. Nothing it knows is needed again after a crash: leases run out
+//! and others take over.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use actix::{
+    Actor, ActorContext, ActorFutureExt, Addr, ArbiterHandle, AsyncContext, Context, Handler, Message,
+    WrapFuture,
+};
+use entity::{OutboxId, TenantId};
+use tokio::{
+    sync::oneshot,
+    task::AbortHandle,
+    time::{Instant, timeout},
+};
+
+use super::{
+    circuit::{Circuit, Gate},
+    delivery::{Deps, Landed, deliver},
+    round::{Claimed, Done, Room, Round},
+    transport::Lane,
+};
+use crate::store::{
+    deliveries::{Settled, Verdict},
+    outbox::Held,
+};
+
+const POLL: Duration = Duration::from_secs(1);
+/// How often leases of mails in flight are renewed; a third of their length.
+const RENEW: Duration = Duration::from_secs(20);
+const RECLAIM: Duration = Duration::from_secs(5);
+const COUNT: Duration = Duration::from_secs(15);
+/// How long mails in flight may take to end when the server stops.
+const DRAIN: Duration = Duration::from_secs(20);
+/// How long writing down what became of them may take after that.
+const LAST_WORDS: Duration = Duration::from_secs(3);
+/// Pause after a mail that was cut off while being sent, in milliseconds: the relay may have taken it.
+const AFTER_CUT: i64 = 300_000;
+
+/// The way to the mailer; clones share it.
+#[derive(Clone)]
+pub struct MailerHandle {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    arbiter: ArbiterHandle,
+    deps: Deps,
+    woken: Arc<AtomicBool>,
+    stopping: AtomicBool,
+    address: Mutex<Addr<Mailer>>,
+}
+
+impl MailerHandle {
+    /// Says that a mail may be due. Cheap, never blocks, and may be forgotten: the poll finds it anyway.
+    pub fn wake(&self) {
+        if self.inner.stopping.load(Ordering::Acquire) {
+            return;
+        }
+        let address = self.address();
+        if !self.inner.woken.swap(true, Ordering::AcqRel) {
+            address.do_send(Wake);
+        }
+    }
+
+    /// Stops claiming, lets what is in flight end (20 s at most), writes down what became of it and ends the
+    /// mailer.
+    pub async fn drain(&self) {
+        self.inner.stopping.store(true, Ordering::Release);
+        let (ended, end) = oneshot::channel();
+        self.address().do_send(Drain(ended));
+        let _ = timeout(DRAIN + 2 * LAST_WORDS, end).await;
+    }
+
+    /// The actor's address. An actor that died is replaced: all it knew is in the database.
+    fn address(&self) -> Addr<Mailer> {
+        let mut address = self.inner.address.lock().unwrap_or_else(PoisonError::into_inner);
+        if !address.connected() && !self.inner.stopping.load(Ordering::Acquire) {
+            tracing::error!("the mailer had died and is started again");
+            *address = launch(&self.inner.arbiter, &self.inner.deps, &self.inner.woken);
+        }
+        address.clone()
+    }
+}
+
+fn launch(arbiter: &ArbiterHandle, deps: &Deps, woken: &Arc<AtomicBool>) -> Addr<Mailer> {
+    let (deps, woken) = (deps.clone(), Arc::clone(woken));
+    Mailer::start_in_arbiter(arbiter, move |_| Mailer {
+        deps,
+        woken,
+        lanes: HashMap::new(),
+        busy: HashMap::new(),
+        flying: HashMap::new(),
+        landed: Vec::new(),
+        untried: Vec::new(),
+        after: None,
+        skew: 0,
+        in_round: false,
+        again: false,
+        renewed: Instant::now(),
+        reclaimed: None,
+        counted: None,
+        drain: None,
+    })
+}
+
+/// The actor.
+pub struct Mailer {
+    deps: Deps,
+    woken: Arc<AtomicBool>,
+    lanes: HashMap<Lane, LaneState>,
+    busy: HashMap<TenantId, usize>,
+    flying: HashMap<OutboxId, Flight>,
+    /// Ended, not yet written down.
+    landed: Vec<(TenantId, Settled)>,
+    /// Claimed in the moment the server began to stop.
+    untried: Vec<Held>,
+    after: Option<TenantId>,
+    skew: i64,
+    in_round: bool,
+    /// Something happened during the round.
+    again: bool,
+    renewed: Instant,
+    reclaimed: Option<Instant>,
+    counted: Option<Instant>,
+    drain: Option<oneshot::Sender<()>>,
+}
+
+#[derive(Debug, Default)]
+struct LaneState {
+    busy: usize,
+    circuit: Circuit,
+}
+
+/// A mail being sent.
+struct Flight {
+    lease: Held,
+    tenant: TenantId,
+    lane: Lane,
+    task: AbortHandle,
+    /// What is written down if it has to be cut off.
+    cut: Settled,
+}
+
+impl Mailer {
+    /// Starts the mailer in this arbiter.
+    #[must_use]
+    pub fn start_in(arbiter: &ArbiterHandle, deps: Deps) -> MailerHandle {
+        let woken = Arc::new(AtomicBool::new(false));
+        let address = Mutex::new(launch(arbiter, &deps, &woken));
+        let stopping = AtomicBool::new(false);
+        MailerHandle { inner: Arc::new(Inner { arbiter: arbiter.clone(), deps, woken, stopping, address }) }
+    }
+
+    /// Starts a round, or has another follow the one under way.
+    fn pump(&mut self, ctx: &mut Context<Self>) {
+        if self.in_round {
+            self.again = true;
+            return;
+        }
+        (self.in_round, self.again) = (true, false);
+        let round = self.round();
+        // kept until the round is over: were it to vanish, nothing would be lost but time
+        let settling = round.landed.clone();
+        let deps = self.deps.clone();
+        let work = self.deps.store.runtime().spawn(async move { round.run(&deps).await });
+        ctx.spawn(work.into_actor(self).map(move |done, mailer, ctx| {
+            mailer.in_round = false;
+            let lost = || Done { unsettled: settling, failed: true, ..Done::default() };
+            mailer.after_round(done.unwrap_or_else(|_| lost()), ctx);
+        }));
+    }
+
+    fn round(&mut self) -> Round {
+        let now = Instant::now();
+        let due = |last: Option<Instant>, every| last.is_none_or(|last| now.duration_since(last) >= every);
+        let mut round = Round { skew: self.skew, ..Round::default() };
+        round.landed = std::mem::take(&mut self.landed);
+        round.release = std::mem::take(&mut self.untried);
+        if due(Some(self.renewed), RENEW) {
+            self.renewed = now;
+            round.renew = self.held(&round.landed);
+        }
+        if self.drain.is_some() {
+            return round;
+        }
+        if due(self.reclaimed, RECLAIM) {
+            self.reclaimed = Some(now);
+            round.reclaim = true;
+            round.renew = self.held(&round.landed);
+        }
+        if due(self.counted, COUNT) {
+            self.counted = Some(now);
+            round.count = true;
+            self.tidy();
+        }
+        let lanes =
+            self.lanes.iter().map(|(lane, state)| (lane.clone(), (state.busy, state.circuit.gate(now))));
+        round.claim = Some(Room { lanes: lanes.collect(), busy: self.busy.clone(), after: self.after });
+        round
+    }
+
+    /// Leases of what is in flight or not yet written down.
+    fn held(&self, landed: &[(TenantId, Settled)]) -> Vec<Held> {
+        let flying = self.flying.values().map(|flight| flight.lease);
+        flying.chain(landed.iter().map(|(_, settled)| settled.lease)).collect()
+    }
+
+    fn after_round(&mut self, done: Done, ctx: &mut Context<Self>) {
+        self.landed.extend(done.unsettled);
+        if !done.failed {
+            (self.after, self.skew) = (done.after, done.skew);
+        }
+        if let Some(backlog) = done.backlog {
+            self.show(backlog);
+        }
+        if self.drain.is_some() && !done.claimed.is_empty() {
+            self.untried.extend(done.claimed.into_iter().map(|mail| mail.lease));
+        } else {
+            for mail in done.claimed {
+                self.launch(mail, ctx);
+            }
+        }
+        self.end_if_drained(ctx);
+        // after a failure the next poll tries again
+        if !done.failed && (self.again || done.more || !self.untried.is_empty()) {
+            self.pump(ctx);
+        }
+    }
+
+    fn launch(&mut self, mail: Claimed, ctx: &Context<Self>) {
+        let Claimed { row, lease, lane } = mail;
+        let (id, tenant) = (row.id, row.tenant_id);
+        let cut = Settled {
+            lease,
+            invite: row.invite_id,
+            workspace: None,
+            number: crate::store::outbox::number(&row),
+            attempts: row.attempts,
+            verdict: Verdict::Retry { after: AFTER_CUT, counts: true },
+            class: Some("stopped"),
+        };
+        let (deps, mailer) = (self.deps.clone(), ctx.address());
+        let task = self.deps.store.runtime().spawn(async move {
+            mailer.do_send(Back(deliver(&deps, row, lease).await));
+        });
+        self.lanes.entry(lane.clone()).or_default().busy += 1;
+        *self.busy.entry(tenant).or_default() += 1;
+        let flight = Flight { lease, tenant, lane, task: task.abort_handle(), cut };
+        self.flying.insert(id, flight);
+    }
+
+    fn free(&mut self, flight: &Flight) {
+        if let Some(lane) = self.lanes.get_mut(&flight.lane) {
+            lane.busy = lane.busy.saturating_sub(1);
+        }
+        if let Some(busy) = self.busy.get_mut(&flight.tenant) {
+            *busy = busy.saturating_sub(1);
+            if *busy == 0 {
+                self.busy.remove(&flight.tenant);
+            }
+        }
+    }
+
+    /// Ends what is still being sent; it will be tried again, late enough not to meet itself.
+    fn cut_off(&mut self) {
+        for (_, flight) in self.flying.drain() {
+            flight.task.abort();
+            self.landed.push((flight.tenant, flight.cut));
+        }
+    }
+
+    fn end_if_drained(&mut self, ctx: &mut Context<Self>) {
+        let idle = self.flying.is_empty() && !self.in_round;
+        let over = idle && self.landed.is_empty() && self.untried.is_empty();
+        if over && let Some(ended) = self.drain.take() {
+            let _ = ended.send(());
+            ctx.stop();
+        }
+    }
+
+    /// Forgets lanes and relays that no tenant uses any more.
+    fn tidy(&mut self) {
+        let snapshot = self.deps.registry.current();
+        let tenants = snapshot.settings.tenants.iter();
+        let in_use: HashSet<Lane> = tenants.map(|tenant| Lane::of(&tenant.mail.transport)).collect();
+        self.lanes.retain(|lane, state| state.busy > 0 || in_use.contains(lane));
+        self.deps.transports.tidy(&in_use);
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "a gauge")]
+    fn show(&self, backlog: crate::store::outbox::Backlog) {
+        let now = self.deps.store.clock().now().0;
+        let age = backlog.oldest.map_or(0, |oldest| now.saturating_sub(oldest.0).max(0));
+        metrics::gauge!("usher_outbox_queued").set(backlog.queued as f64);
+        metrics::gauge!("usher_outbox_oldest_seconds").set(age as f64 / 1000.0);
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "a gauge")]
+    fn note_circuit(&mut self, lane: Lane, usable: bool) {
+        let now = Instant::now();
+        let state = self.lanes.entry(lane).or_default();
+        let before = state.circuit.gate(now);
+        if usable {
+            state.circuit.worked();
+        } else {
+            state.circuit.failed(now);
+        }
+        match (before, state.circuit.gate(now)) {
+            (Gate::Open | Gate::Probe, Gate::Shut) => {
+                tracing::error!("a relay cannot be used; its mails wait")
+            }
+            (Gate::Shut | Gate::Probe, Gate::Open) => tracing::info!("a relay can be used again"),
+            _ => {}
+        }
+        let shut = self.lanes.values().filter(|lane| lane.circuit.gate(now) != Gate::Open).count();
+        metrics::gauge!("usher_mail_circuit_open").set(shut as f64);
+    }
+}
+
+impl Actor for Mailer {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        self.woken.store(false, Ordering::Release);
+        ctx.run_interval(POLL, Self::pump);
+        self.pump(ctx);
+    }
+}
+
+/// A mail may be due.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Wake;
+
+impl Handler<Wake> for Mailer {
+    type Result = ();
+
+    fn handle(&mut self, _: Wake, ctx: &mut Self::Context) {
+        self.woken.store(false, Ordering::Release);
+        self.pump(ctx);
+    }
+}
+
+/// A mail has ended, this way or that.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Back(Landed);
+
+impl Handler<Back> for Mailer {
+    type Result = ();
+
+    fn handle(&mut self, Back(landed): Back, ctx: &mut Self::Context) {
+        // cut off meanwhile: that has been written down, and this comes too late
+        let Some(flight) = self.flying.remove(&landed.settled.lease.id) else { return };
+        self.free(&flight);
+        if let Some((lane, usable)) = landed.lane {
+            self.note_circuit(lane, usable);
+        }
+        match landed.settled.class {
+            None if landed.settled.verdict == Verdict::Sent => {
+                metrics::counter!("usher_mail_sent_total").increment(1);
+            }
+            None => {}
+            Some(class) => {
+                metrics::counter!("usher_mail_failed_total", "class" => class).increment(1);
+                tracing::warn!(mail = %landed.settled.lease.id, class, "a mail did not leave");
+            }
+        }
+        self.landed.push((landed.tenant, landed.settled));
+        self.pump(ctx);
+    }
+}
+
+/// The server stops.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Drain(oneshot::Sender<()>);
+
+impl Handler<Drain> for Mailer {
+    type Result = ();
+
+    fn handle(&mut self, Drain(ended): Drain, ctx: &mut Self::Context) {
+        self.drain = Some(ended);
+        ctx.run_later(DRAIN, |mailer, ctx| {
+            mailer.cut_off();
+            mailer.pump(ctx);
+        });
+        self.pump(ctx);
+    }
+}

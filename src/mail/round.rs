@@ -1,0 +1,312 @@
+//! One round of the mailer's database work: write down what became of mails, keep the leases of those under
+//! way, take over what others dropped, and claim as many as there are free slots. Owns no state; the mailer
+//! says what to do and learns what came of it. Claiming and leases touch the outbox only and hold no tenant's
+//! lock; settling holds the lock of the tenants it settles for.
+
+use std::collections::{BTreeMap, HashMap};
+
+use entity::{Millis, TenantId, outbox};
+use uuid::Uuid;
+
+use super::{circuit::Gate, delivery::Deps, share::share, transport::Lane};
+use crate::{
+    domain::random,
+    store::{
+        self, StoreError,
+        deliveries::{self, Settled},
+        outbox::{Backlog, Held, Lease, WALK},
+    },
+};
+
+/// How long a claim holds without being renewed.
+const LEASE: i64 = 60_000;
+/// Walks over tenants in one round, at most.
+const WALKS: usize = 8;
+/// Tenants with due mails that are enough for one round.
+const ENOUGH: usize = 64;
+
+/// What to do.
+#[derive(Debug, Default)]
+pub struct Round {
+    /// What became of mails, by tenant.
+    pub landed: Vec<(TenantId, Settled)>,
+    /// Leases to keep while their mails are under way.
+    pub renew: Vec<Held>,
+    /// Leases to give back untried.
+    pub release: Vec<Held>,
+    /// Whether to look for leases that ran out.
+    pub reclaim: bool,
+    /// Whether to count what waits.
+    pub count: bool,
+    /// What to claim for; `None` claims nothing.
+    pub claim: Option<Room>,
+    /// How far the database's clock is ahead of ours, as last seen, in milliseconds.
+    pub skew: i64,
+}
+
+/// Where there is room for more mails.
+#[derive(Debug, Default)]
+pub struct Room {
+    /// Mails in flight and gate of each lane that has been used.
+    pub lanes: HashMap<Lane, (usize, Gate)>,
+    /// Mails in flight of each tenant.
+    pub busy: HashMap<TenantId, usize>,
+    /// The tenant after whom it is the next one's turn.
+    pub after: Option<TenantId>,
+}
+
+/// A mail claimed.
+#[derive(Debug)]
+pub struct Claimed {
+    /// Its row, leased.
+    pub row: outbox::Model,
+    /// Its lease.
+    pub lease: Held,
+    /// The lane whose slot it takes.
+    pub lane: Lane,
+}
+
+/// What came of a round.
+#[derive(Debug, Default)]
+pub struct Done {
+    /// What could not be written down, to be tried again.
+    pub unsettled: Vec<(TenantId, Settled)>,
+    /// Mails to be delivered now.
+    pub claimed: Vec<Claimed>,
+    /// Whose turn it was last.
+    pub after: Option<TenantId>,
+    /// Whether there is probably more to claim for the slots still free.
+    pub more: bool,
+    /// What waits, if it was counted.
+    pub backlog: Option<Backlog>,
+    /// As [`Round::skew`].
+    pub skew: i64,
+    /// Whether the database could not be used.
+    pub failed: bool,
+}
+
+impl Round {
+    /// Does it. Errors are logged; what they leave undone comes round again.
+    pub async fn run(mut self, deps: &Deps) -> Done {
+        let mut done = Done { skew: self.skew, ..Done::default() };
+        done.after = self.claim.as_ref().and_then(|room| room.after);
+        settle(deps, std::mem::take(&mut self.landed), &mut done).await;
+        if let Err(error) = leases(deps, &self, &mut done).await {
+            done.complain("renewing", &error);
+        }
+        if self.count {
+            match deps.store.read(|db| async move { store::outbox::backlog(&db).await }).await {
+                Ok(backlog) => done.backlog = Some(backlog),
+                Err(error) => done.complain("counting", &error),
+            }
+        }
+        if let Some(room) = self.claim
+            && let Err(error) = claim(deps, room, &mut done).await
+        {
+            done.complain("claiming", &error);
+        }
+        done
+    }
+}
+
+impl Done {
+    fn complain(&mut self, what: &'static str, error: &StoreError) {
+        self.failed = true;
+        tracing::warn!(what, %error, "the mailer cannot use the database");
+    }
+
+    fn now(&self, deps: &Deps) -> Millis {
+        deps.store.clock().now().plus(self.skew)
+    }
+
+    fn learn(&mut self, deps: &Deps, now: Millis) {
+        self.skew = now.0.saturating_sub(deps.store.clock().now().0);
+    }
+}
+
+/// One transaction for all tenants on SQLite, which has one writer anyway; one each on PostgreSQL, where a
+/// tenant whose lock is taken must not hold up the others.
+async fn settle(deps: &Deps, landed: Vec<(TenantId, Settled)>, done: &mut Done) {
+    let mut by_tenant: BTreeMap<TenantId, Vec<Settled>> = BTreeMap::new();
+    for (tenant, settled) in landed {
+        by_tenant.entry(tenant).or_default().push(settled);
+    }
+    if by_tenant.is_empty() {
+        return;
+    }
+    let groups: Vec<BTreeMap<TenantId, Vec<Settled>>> = if deps.store.is_postgres() {
+        by_tenant.into_iter().map(|one| BTreeMap::from([one])).collect()
+    } else {
+        vec![by_tenant]
+    };
+    for group in groups {
+        match settle_group(deps, &group).await {
+            Ok(now) => done.learn(deps, now),
+            Err(error) => {
+                done.complain("settling", &error);
+                let again =
+                    group.into_iter().flat_map(|(tenant, all)| all.into_iter().map(move |one| (tenant, one)));
+                done.unsettled.extend(again);
+            }
+        }
+    }
+}
+
+async fn settle_group(deps: &Deps, group: &BTreeMap<TenantId, Vec<Settled>>) -> Result<Millis, StoreError> {
+    let tenants: Vec<TenantId> = group.keys().copied().collect();
+    let tx = deps.store.tenants_write(&tenants).await?;
+    let settled = async {
+        let now = tx.now().await?;
+        for (tenant, mails) in group {
+            let held = deliveries::settle(tx.conn(), *tenant, now, mails).await?;
+            if held < mails.len() {
+                tracing::warn!(
+                    lost = mails.len() - held,
+                    "leases were taken over before their mails were settled"
+                );
+            }
+        }
+        Ok(now)
+    }
+    .await;
+    match settled {
+        Ok(now) => tx.commit().await.map(|()| now),
+        Err(error) => {
+            tx.rollback().await;
+            Err(error)
+        }
+    }
+}
+
+/// Renews leases, and queues mails again whose lease ran out. Ours are renewed first, so that a clock that
+/// jumped does not make us take over from ourselves.
+async fn leases(deps: &Deps, round: &Round, done: &mut Done) -> Result<(), StoreError> {
+    let now = done.now(deps);
+    let abandoned = round.reclaim
+        && deps.store.read(move |db| async move { store::outbox::any_abandoned(&db, now).await }).await?;
+    // the clocks are compared even when there is nothing to do
+    let compare = round.reclaim && deps.store.is_postgres();
+    if round.renew.is_empty() && round.release.is_empty() && !abandoned && !compare {
+        return Ok(());
+    }
+    let tx = deps.store.system_write().await?;
+    let written = async {
+        let now = tx.now().await?;
+        store::outbox::renew(tx.conn(), &round.renew, now.plus(LEASE)).await?;
+        store::outbox::release(tx.conn(), &round.release).await?;
+        if abandoned {
+            let count = store::outbox::reclaim(tx.conn(), now).await?;
+            tracing::info!(count, "took over mails whose sender did not come back");
+        }
+        Ok(now)
+    }
+    .await;
+    match written {
+        Ok(now) => {
+            done.learn(deps, now);
+            tx.commit().await
+        }
+        Err(error) => {
+            tx.rollback().await;
+            Err(error)
+        }
+    }
+}
+
+/// A tenant's part of a claim.
+struct Part {
+    tenant: TenantId,
+    share: usize,
+    lane: Lane,
+}
+
+async fn claim(deps: &Deps, room: Room, done: &mut Done) -> Result<(), StoreError> {
+    let parts = parts(deps, &room, done).await?;
+    let Some(last) = parts.last() else { return Ok(()) };
+    done.after = Some(last.tenant);
+    let Ok(random) = random::bytes::<16>() else { return Ok(()) };
+    let token = uuid::Builder::from_random_bytes(random).into_uuid();
+    let tx = deps.store.system_write().await?;
+    match claim_parts(&tx, &parts, token).await {
+        Ok((now, rows)) => {
+            tx.commit().await?;
+            done.learn(deps, now);
+            let asked: usize = parts.iter().map(|part| part.share).sum();
+            done.more = !rows.is_empty() && rows.len() < asked;
+            done.claimed = rows;
+            Ok(())
+        }
+        Err(error) => {
+            tx.rollback().await;
+            Err(error)
+        }
+    }
+}
+
+async fn claim_parts(
+    tx: &store::Tx,
+    parts: &[Part],
+    token: Uuid,
+) -> Result<(Millis, Vec<Claimed>), StoreError> {
+    let now = tx.now().await?;
+    let lease = Lease { token, now, until: now.plus(LEASE) };
+    let mut claimed = Vec::new();
+    for part in parts {
+        for row in store::outbox::claim(tx.conn(), part.tenant, part.share, lease).await? {
+            claimed.push(Claimed { lease: Held { id: row.id, token }, row, lane: part.lane.clone() });
+        }
+    }
+    Ok((now, claimed))
+}
+
+/// Who gets how many of the free slots, in the order of turns. Tenants that are not configured keep their
+/// mails waiting, and so do those whose relay is shut off.
+async fn parts(deps: &Deps, room: &Room, done: &mut Done) -> Result<Vec<Part>, StoreError> {
+    let snapshot = deps.registry.current();
+    // slots, free slots and tenants waiting, by lane
+    let mut lanes: HashMap<Lane, (usize, usize, Vec<TenantId>)> = HashMap::new();
+    let mut turns: Vec<(TenantId, Lane)> = Vec::new();
+    let (mut after, mut wrapped) = (room.after, room.after.is_none());
+    for _ in 0..WALKS {
+        let from = after;
+        let walk = deps.store.read(move |db| async move { store::outbox::waiting(&db, from).await }).await?;
+        let now = done.now(deps);
+        for waiting in &walk {
+            let past_start = wrapped && room.after.is_some_and(|start| waiting.tenant_id > start);
+            let Some(tenant) = snapshot.tenant(waiting.tenant_id).filter(|_| !past_start) else { continue };
+            if waiting.first_at > now {
+                continue;
+            }
+            let lane = Lane::of(&tenant.mail.transport);
+            let slots = tenant.mail.concurrency.max(1);
+            let (_, free, tenants) =
+                lanes.entry(lane.clone()).or_insert_with(|| (slots, free_slots(room, &lane, slots), vec![]));
+            if *free > 0 {
+                tenants.push(waiting.tenant_id);
+                turns.push((waiting.tenant_id, lane));
+            }
+        }
+        after = walk.last().map(|waiting| waiting.tenant_id);
+        if turns.len() >= ENOUGH || (walk.len() < WALK && wrapped) {
+            break;
+        }
+        if walk.len() < WALK {
+            (after, wrapped) = (None, true);
+        }
+    }
+    // nobody served: go on from where the walk ended
+    done.after = after;
+    let shares: HashMap<TenantId, usize> =
+        lanes.values().flat_map(|(slots, free, tenants)| share(*slots, *free, &room.busy, tenants)).collect();
+    let part = |(tenant, lane)| shares.get(&tenant).map(|share| Part { tenant, share: *share, lane });
+    Ok(turns.into_iter().filter_map(part).collect())
+}
+
+fn free_slots(room: &Room, lane: &Lane, slots: usize) -> usize {
+    let (busy, gate) = room.lanes.get(lane).copied().unwrap_or((0, Gate::Open));
+    match gate {
+        Gate::Open => slots.saturating_sub(busy),
+        Gate::Probe => 1_usize.saturating_sub(busy),
+        Gate::Shut => 0,
+    }
+}
