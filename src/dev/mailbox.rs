@@ -4,7 +4,7 @@
 use std::sync::LazyLock;
 
 use actix_web::{HttpRequest, HttpResponse, http::header, web};
-use minijinja::{Environment, context};
+use minijinja::{Environment, Value, context};
 use serde_json::json;
 
 use crate::{
@@ -60,8 +60,15 @@ fn page(mut mails: Vec<Mail>, clock: &Clock) -> Result<String, minijinja::Error>
     let environment = TEMPLATES.as_ref().map_err(|error| {
         minijinja::Error::new(minijinja::ErrorKind::BadInclude, error.to_string())
     })?;
+    let mails: Vec<Value> = mails
+        .into_iter()
+        .map(|mail| {
+            let Mail { to, subject, text, html, link, message_id } = mail;
+            context! { to, subject, text, html, link, message_id }
+        })
+        .collect();
     environment.get_template("mailbox.html")?.render(context! {
-        mails => minijinja::Value::from_serialize(&mails),
+        mails,
         now => rfc3339(clock.now()),
         offset => clock.offset_millis() / 1000,
     })
