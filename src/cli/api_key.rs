@@ -165,7 +165,9 @@ fn make(globals: &Globals, asked: Create) -> Result<(), Failure> {
         let holder = match (asked.email, asked.role, tenant) {
             (Some(email), _, tenant) => Holder::Person(email, tenant),
             (None, Some(role), Some(tenant)) => Holder::Service(role, tenant),
-            (None, ..) => return Err(Failure::Usage("give --email, or --service with --role and --tenant".into())),
+            (None, ..) => {
+                return Err(Failure::Usage("give --email, or --service with --role and --tenant".into()));
+            }
         };
         let new = NewKey { holder, name: asked.name, scopes: asked.scopes, expires_at: asked.expires_at };
         let (row, key) = create::create(&cx.keys(), new).await?;
@@ -206,5 +208,9 @@ fn show(globals: &Globals, tenant: Option<&str>, json: bool) -> Result<(), Failu
             ]
         })
         .collect();
-    output::table(["ID", "PREFIX", "NAME", "TENANT", "ACTS AS", "SCOPES", "EXPIRES"], &rows, "there are no API keys")
+    output::table(
+        ["ID", "PREFIX", "NAME", "TENANT", "ACTS AS", "SCOPES", "EXPIRES"],
+        &rows,
+        "there are no API keys",
+    )
 }

@@ -57,8 +57,11 @@ fn check(globals: &Globals, as_json: bool) -> Result<(), Failure> {
             // a check has no database to look for keys in; what a start would refuse is a warning here
             if let Err(errors) = loaded.require_servable(&loaded.settings.server.listen, false) {
                 let told = |line: &String| warnings.contains(line);
-                let more: Vec<String> =
-                    lines(&errors).into_iter().filter(|line| !told(line)).map(|line| format!("serve would refuse to start: {line}")).collect();
+                let more: Vec<String> = lines(&errors)
+                    .into_iter()
+                    .filter(|line| !told(line))
+                    .map(|line| format!("serve would refuse to start: {line}"))
+                    .collect();
                 warnings.extend(more);
             }
             (vec![], warnings)

@@ -47,7 +47,9 @@ pub fn load(globals: &Globals) -> Result<Loaded, Failure> {
 ///
 /// # Errors
 /// As the future; or when the runtime cannot be made.
-pub fn block_on<T>(work: impl AsyncFnOnce(tokio::runtime::Handle) -> Result<T, Failure>) -> Result<T, Failure> {
+pub fn block_on<T>(
+    work: impl AsyncFnOnce(tokio::runtime::Handle) -> Result<T, Failure>,
+) -> Result<T, Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .thread_name("usher-cli")
@@ -80,8 +82,7 @@ impl Context {
         let settings = loaded.settings.clone();
         let database = settings.database.clone();
         on(&runtime, async move { require_schema(&database).await }).await?;
-        let store =
-            Store::connect_for_maintenance(&settings.database, runtime, Clock::default()).await?;
+        let store = Store::connect_for_maintenance(&settings.database, runtime, Clock::default()).await?;
         let lane = settings::Lane { actors: false, ..settings.lane };
         let arbiter = actix_web::rt::System::current().arbiter().clone();
         let lanes = Lanes::new(store.clone(), lane, settings.database.max_connections, arbiter);
@@ -143,7 +144,9 @@ impl Context {
         });
         match found.await? {
             Some(id) => Ok(Scope::Workspace(id)),
-            None => Err(Failure::Other(format!("the tenant has no workspace {named:?}; name it by id or slug"))),
+            None => {
+                Err(Failure::Other(format!("the tenant has no workspace {named:?}; name it by id or slug")))
+            }
         }
     }
 

@@ -92,7 +92,8 @@ mod tests {
 
     #[test]
     fn each_kind_of_failure_has_the_exit_code_that_tools_rely_on() {
-        let database = Refusal::Unavailable { retry_after: 1, what: "The database cannot be used right now." };
+        let database =
+            Refusal::Unavailable { retry_after: 1, what: "The database cannot be used right now." };
         for (failure, code) in [
             (Failure::other("x"), 1),
             (Failure::Told, 1),

@@ -145,7 +145,8 @@ pub fn run(globals: &Globals, verb: Verb) -> Result<(), Failure> {
             let link = context::with(globals, async |cx| {
                 let (row, tenant) = cx.invite(id).await?;
                 // a missing key is nothing that waiting would mend
-                let link = cx.invites().url(&tenant, &row).map_err(|refusal| Failure::Other(refusal.message()))?;
+                let link =
+                    cx.invites().url(&tenant, &row).map_err(|refusal| Failure::Other(refusal.message()))?;
                 let status = history::history(&cx.invites(), row).await?.status;
                 if status != entity::InviteStatus::Pending {
                     eprintln!("the invite is {status}: nobody can accept it");

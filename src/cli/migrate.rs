@@ -82,7 +82,8 @@ fn status(steps: &[Step], as_json: bool) -> Result<(), Failure> {
         let current = steps.iter().all(|step| step.applied);
         return output::json(&json!({ "data": rows, "total": rows.len(), "current": current }));
     }
-    let rows: Vec<[String; 2]> = steps.iter().map(|step| [state(step).to_owned(), step.name.clone()]).collect();
+    let rows: Vec<[String; 2]> =
+        steps.iter().map(|step| [state(step).to_owned(), step.name.clone()]).collect();
     output::table(["STATE", "MIGRATION"], &rows, "there are no migrations")
 }
 

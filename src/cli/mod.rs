@@ -82,7 +82,9 @@ impl Globals {
 
 /// The environment, as far as it is text.
 fn environment() -> Vec<(String, String)> {
-    std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect()
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
 }
 
 /// The nouns.
@@ -202,8 +204,12 @@ fn serve(globals: &Globals) -> Result<(), Failure> {
 
 fn run_dev(globals: &Globals) -> Result<(), Failure> {
     telemetry::init();
-    let wanted =
-        dev::Wanted { config: globals.config.clone(), data_dir: globals.data_dir.clone(), listen: globals.listen.clone(), env: environment() };
+    let wanted = dev::Wanted {
+        config: globals.config.clone(),
+        data_dir: globals.data_dir.clone(),
+        listen: globals.listen.clone(),
+        env: environment(),
+    };
     let running = dev::start(wanted)?;
     output::write(&running.welcome)?;
     Ok(running.server.join()?)

@@ -53,11 +53,7 @@ pub fn json_list<T: Serialize>(rows: &[T]) -> Result<(), Failure> {
 ///
 /// # Errors
 /// As [`line`].
-pub fn table<const N: usize>(
-    header: [&str; N],
-    rows: &[[String; N]],
-    none: &str,
-) -> Result<(), Failure> {
+pub fn table<const N: usize>(header: [&str; N], rows: &[[String; N]], none: &str) -> Result<(), Failure> {
     if rows.is_empty() {
         eprintln!("{none}");
         return Ok(());
@@ -66,8 +62,9 @@ pub fn table<const N: usize>(
 }
 
 fn render<const N: usize>(header: [&str; N], rows: &[[String; N]]) -> String {
-    let rows: Vec<[String; N]> =
-        std::iter::once(header.map(str::to_owned)).chain(rows.iter().map(|row| row.clone().map(cell))).collect();
+    let rows: Vec<[String; N]> = std::iter::once(header.map(str::to_owned))
+        .chain(rows.iter().map(|row| row.clone().map(cell)))
+        .collect();
     let mut widths = [0_usize; N];
     for row in &rows {
         for (width, cell) in widths.iter_mut().zip(row) {

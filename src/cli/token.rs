@@ -76,11 +76,7 @@ pub fn run(globals: &Globals, verb: Verb) -> Result<(), Failure> {
     })?)
 }
 
-fn chosen(
-    settings: &Arc<Settings>,
-    tenant: Option<&str>,
-    name: Option<&str>,
-) -> Result<Issuer, Failure> {
+fn chosen(settings: &Arc<Settings>, tenant: Option<&str>, name: Option<&str>) -> Result<Issuer, Failure> {
     let own = match tenant {
         Some(tenant) => context::named(&Registry::new(settings.clone()), tenant)?.issuers.clone(),
         None => vec![],
@@ -91,6 +87,8 @@ fn chosen(
         None => own.iter().chain(&settings.issuers).find(signs),
     };
     found.cloned().ok_or_else(|| {
-        Failure::other("no such issuer has an `hs256_secret`; only whoever holds the signing key can mint tokens")
+        Failure::other(
+            "no such issuer has an `hs256_secret`; only whoever holds the signing key can mint tokens",
+        )
     })
 }

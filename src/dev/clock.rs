@@ -20,10 +20,7 @@ pub(super) struct Advance {
 }
 
 /// Moves the clock and answers the new time.
-pub(super) async fn advance(
-    clock: web::Data<Clock>,
-    body: Body<Advance>,
-) -> Result<HttpResponse, ApiError> {
+pub(super) async fn advance(clock: web::Data<Clock>, body: Body<Advance>) -> Result<HttpResponse, ApiError> {
     let seconds = body.0.seconds.filter(|seconds| (-FURTHEST..=FURTHEST).contains(seconds));
     let seconds = seconds.ok_or_else(|| {
         Refusal::field("seconds", format!("must be a whole number between -{FURTHEST} and {FURTHEST}"))

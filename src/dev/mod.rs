@@ -71,7 +71,8 @@ pub fn routes(config: &mut web::ServiceConfig) {
 async fn only(allowed: &'static str) -> actix_web::HttpResponse {
     use actix_web::{ResponseError, http::header};
 
-    let mut answer = crate::http::error::ApiError::from(crate::domain::Refusal::MethodNotAllowed).error_response();
+    let mut answer =
+        crate::http::error::ApiError::from(crate::domain::Refusal::MethodNotAllowed).error_response();
     answer.headers_mut().insert(header::ALLOW, header::HeaderValue::from_static(allowed));
     answer
 }

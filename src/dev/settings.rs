@@ -57,8 +57,7 @@ fn built_in(wanted: Wanted, data_dir: PathBuf) -> Result<Prepared, StartError> {
     let token_key = secret(&data_dir.join("token.key"))?;
     let issuer_secret = secret(&data_dir.join("issuer.secret"))?;
     let documents = documents(port_of(&listen), &token_key, &issuer_secret);
-    let source =
-        Source { data_dir: Some(data_dir.clone()), listen: Some(listen), env, ..Source::default() };
+    let source = Source { data_dir: Some(data_dir.clone()), listen: Some(listen), env, ..Source::default() };
     let settings = config::compose(&source, &documents)?.settings;
     Ok(Prepared { source, documents: Some(documents), settings, data_dir })
 }
@@ -88,7 +87,9 @@ fn own(wanted: Wanted, config_dir: PathBuf, data_dir: PathBuf) -> Result<Prepare
 
 /// The environment without what would send mails: nothing does in dev mode.
 fn harmless(env: Vec<(String, String)>) -> Vec<(String, String)> {
-    env.into_iter().filter(|(name, _)| !name.starts_with("USHER__MAIL__") && !name.contains("__MAIL__")).collect()
+    env.into_iter()
+        .filter(|(name, _)| !name.starts_with("USHER__MAIL__") && !name.contains("__MAIL__"))
+        .collect()
 }
 
 fn variable(env: &[(String, String)], name: &str) -> Option<String> {
@@ -112,7 +113,8 @@ fn tenant_files(config_dir: &Path) -> Vec<String> {
 fn with_port(listen: String) -> Result<String, StartError> {
     let Some(host) = listen.strip_suffix(":0") else { return Ok(listen) };
     let free = std::net::TcpListener::bind(&listen).and_then(|listener| listener.local_addr());
-    let free = free.map_err(|error| StartError::Unreachable(format!("cannot listen on {listen}: {error}")))?;
+    let free =
+        free.map_err(|error| StartError::Unreachable(format!("cannot listen on {listen}: {error}")))?;
     Ok(format!("{host}:{}", free.port()))
 }
 
@@ -123,8 +125,9 @@ fn port_of(listen: &str) -> u16 {
 
 /// 32 random bytes in base64, made once and kept for the owner's eyes only.
 fn secret(path: &Path) -> Result<String, StartError> {
-    let problem =
-        |what: &str, error: std::io::Error| StartError::Other(format!("cannot {what} {}: {error}", path.display()));
+    let problem = |what: &str, error: std::io::Error| {
+        StartError::Other(format!("cannot {what} {}: {error}", path.display()))
+    };
     let random: [u8; 32] = random::bytes()?;
     let text = STANDARD.encode(random);
     match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
@@ -132,9 +135,9 @@ fn secret(path: &Path) -> Result<String, StartError> {
             file.write_all(text.as_bytes()).map_err(|error| problem("write", error))?;
             Ok(text)
         }
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-            fs::read_to_string(path).map(|text| text.trim().to_owned()).map_err(|error| problem("read", error))
-        }
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => fs::read_to_string(path)
+            .map(|text| text.trim().to_owned())
+            .map_err(|error| problem("read", error)),
         Err(error) => Err(problem("make", error)),
     }
 }

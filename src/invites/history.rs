@@ -54,11 +54,7 @@ pub async fn find_any(
 ///
 /// # Errors
 /// [`Refusal::Unavailable`] without the database.
-pub async fn recent(
-    invites: &Invites,
-    tenant: TenantId,
-    limit: u64,
-) -> Result<Vec<invite::Model>, Refusal> {
+pub async fn recent(invites: &Invites, tenant: TenantId, limit: u64) -> Result<Vec<invite::Model>, Refusal> {
     Ok(invites.store.read(async move |db| store::invites::list_recent(&db, tenant, limit).await).await?)
 }
 

@@ -5,8 +5,8 @@
 use std::sync::Arc;
 
 use entity::{AddressState, ApiKeyId, Millis, Role, TenantId, UserId, api_key, user};
-use secrecy::SecretString;
 use sea_orm::ConnectionTrait;
+use secrecy::SecretString;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
@@ -130,7 +130,9 @@ impl Command for CreateKey {
             invite_id: None,
             workspace_id: None,
             actor: "operator".to_owned(),
-            data: Some(json!({ "key": row.id, "prefix": row.prefix, "user_id": row.user_id, "role": row.role })),
+            data: Some(
+                json!({ "key": row.id, "prefix": row.prefix, "user_id": row.user_id, "role": row.role }),
+            ),
         });
         Ok(row)
     }

@@ -7,6 +7,7 @@ pub mod delivery;
 pub mod letter;
 pub mod mailer;
 pub mod render;
+pub mod requeue;
 mod round;
 mod schedule;
 mod share;
