@@ -1,10 +1,13 @@
-//! Memberships: list (`list`), change a role (`set_role`), remove (`remove`). The last owner can be neither
+//! Memberships: list (`list`), add (`add`), change a role (`set_role`), remove (`remove`), hand over a tenant
+//! (`transfer`). The last owner can be neither
 //! removed nor demoted; what somebody could no longer send is revoked with their role (`revoke_unsendable`).
 
+pub mod add;
 pub mod list;
 pub mod remove;
 mod revoke_unsendable;
 pub mod set_role;
+pub mod transfer;
 
 use std::sync::Arc;
 

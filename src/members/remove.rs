@@ -28,6 +28,7 @@ pub async fn remove(
     user: UserId,
 ) -> Result<(), Refusal> {
     let by = by.into();
+    by.require_scope("members:write")?;
     members.lanes.run(by.tenant().id, Remove { members: members.clone(), by, scope, user }).await
 }
 

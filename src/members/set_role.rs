@@ -23,6 +23,7 @@ pub async fn set_role(
     role: Role,
 ) -> Result<(), Refusal> {
     let by = by.into();
+    by.require_scope("members:write")?;
     members.lanes.run(by.tenant().id, SetRole { members: members.clone(), by, scope, user, role }).await
 }
 
