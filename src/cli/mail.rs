@@ -226,9 +226,9 @@ fn preview(globals: &Globals, asked: &Preview) -> Result<(), Failure> {
         return output::json(&json!({ "to": to, "subject": subject, "text": text, "html": html }));
     }
     if asked.html {
-        return output::write(&mail.html);
+        return output::line(mail.html.trim_end());
     }
-    output::write(&format!("To: {to}\nSubject: {}\n\n{}", mail.subject, mail.text))
+    output::line(&format!("To: {to}\nSubject: {}\n\n{}", mail.subject, mail.text.trim_end()))
 }
 
 async fn of_invite(cx: &Context, id: InviteId) -> Result<(String, Rendered), Failure> {

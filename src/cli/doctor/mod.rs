@@ -91,7 +91,7 @@ fn look(globals: &Globals) -> Result<Vec<Check>, Failure> {
 fn configuration(loaded: &Loaded) -> Vec<Check> {
     let settings = &loaded.settings;
     let (tenants, issuers) = (settings.tenants.len(), settings.all_issuers().count());
-    let mut checks = vec![Check::ok("configuration", format!("{tenants} tenants, {issuers} issuers"))];
+    let mut checks = vec![Check::ok("configuration", format!("tenants: {tenants}, issuers: {issuers}"))];
     let mend = "the place is named in front; mend it there";
     checks.extend(
         loaded.warnings.iter().map(|warning| Check::warning("configuration", warning.as_str(), mend)),
@@ -137,7 +137,7 @@ fn report(checks: &[Check]) -> String {
     let (problems, warnings) = (count(Health::Problem), count(Health::Warning));
     out.push_str(&match (problems, warnings) {
         (0, 0) => "\neverything looks fine\n".to_owned(),
-        (problems, warnings) => format!("\n{problems} problems, {warnings} warnings\n"),
+        (problems, warnings) => format!("\nproblems: {problems}, warnings: {warnings}\n"),
     });
     out
 }
@@ -151,7 +151,7 @@ mod tests {
         let checks = [Check::ok("port", "free"), Check::problem("database", "is gone", "start it")];
         assert_eq!(
             report(&checks),
-            "ok       port           free\nPROBLEM  database       is gone\n                        -> start it\n\n1 problems, 0 warnings\n"
+            "ok       port           free\nPROBLEM  database       is gone\n                        -> start it\n\nproblems: 1, warnings: 0\n"
         );
     }
 }
