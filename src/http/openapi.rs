@@ -15,7 +15,10 @@ use super::routes;
     tags(
         (name = "workspace-invites", description = "Invitations into a workspace"),
         (name = "org-invites", description = "Invitations into an organisation (tenant)"),
+        (name = "inbox", description = "What waits for the caller"),
         (name = "workspaces", description = "Workspaces"),
+        (name = "workspace-members", description = "Memberships in a workspace"),
+        (name = "tenant-members", description = "Memberships in an organisation (tenant)"),
     ),
     security(("bearer" = []), ("apiKey" = [])),
     modifiers(&Credentials),

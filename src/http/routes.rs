@@ -30,7 +30,27 @@ pub fn api(config: &mut ServiceConfig) {
             .service(v1::links::decline_org_invite)
             .service(v1::workspaces::create_workspace)
             .service(v1::workspaces::list_workspaces)
-            .service(v1::workspaces::get_workspace),
+            .service(v1::workspaces::get_workspace)
+            .service(v1::workspace_members::list_workspace_members)
+            .service(v1::workspace_members::add_workspace_member)
+            .service(v1::workspace_members::set_workspace_member_role)
+            .service(v1::workspace_members::set_workspace_member_role_alias)
+            .service(v1::workspace_members::remove_workspace_member)
+            .service(v1::tenant_members::list_tenant_members)
+            .service(v1::tenant_members::add_tenant_member)
+            .service(v1::tenant_members::set_tenant_member_role)
+            .service(v1::tenant_members::remove_tenant_member)
+            .service(v1::tenant_members::list_own_tenant_members)
+            .service(v1::tenant_members::add_own_tenant_member)
+            .service(v1::tenant_members::set_own_tenant_member_role)
+            .service(v1::tenant_members::remove_own_tenant_member)
+            .service(v1::tenant_members::transfer_ownership)
+            .service(v1::me::list_my_invites)
+            .service(v1::me::list_my_invitations)
+            .service(v1::me::accept_my_invite)
+            .service(v1::me::accept_my_invitation)
+            .service(v1::me::decline_my_invite)
+            .service(v1::me::decline_my_invitation),
     );
 }
 

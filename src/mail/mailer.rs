@@ -6,7 +6,7 @@
 use std::{
     collections::{HashMap, HashSet},
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -17,15 +17,12 @@ use actix::{
     WrapFuture,
 };
 use entity::{OutboxId, TenantId};
-use tokio::{
-    sync::oneshot,
-    task::AbortHandle,
-    time::{Instant, timeout},
-};
+use tokio::{sync::oneshot, task::AbortHandle, time::Instant};
 
 use super::{
     circuit::{Circuit, Gate},
     delivery::{Deps, Landed, deliver},
+    handle::MailerHandle,
     round::{Claimed, Done, Room, Round},
     transport::Lane,
 };
@@ -39,60 +36,14 @@ const POLL: Duration = Duration::from_secs(1);
 const RENEW: Duration = Duration::from_secs(20);
 const RECLAIM: Duration = Duration::from_secs(5);
 const COUNT: Duration = Duration::from_secs(15);
+const PRUNE: Duration = Duration::from_secs(60);
 /// How long mails in flight may take to end when the server stops.
-const DRAIN: Duration = Duration::from_secs(20);
-/// How long writing down what became of them may take after that.
-const LAST_WORDS: Duration = Duration::from_secs(3);
+pub(super) const DRAIN: Duration = Duration::from_secs(20);
 /// Pause after a mail that was cut off while being sent, in milliseconds: the relay may have taken it.
 const AFTER_CUT: i64 = 300_000;
 
-/// The way to the mailer; clones share it.
-#[derive(Clone)]
-pub struct MailerHandle {
-    inner: Arc<Inner>,
-}
-
-struct Inner {
-    arbiter: ArbiterHandle,
-    deps: Deps,
-    woken: Arc<AtomicBool>,
-    stopping: AtomicBool,
-    address: Mutex<Addr<Mailer>>,
-}
-
-impl MailerHandle {
-    /// Says that a mail may be due. Cheap, never blocks, and may be forgotten: the poll finds it anyway.
-    pub fn wake(&self) {
-        if self.inner.stopping.load(Ordering::Acquire) {
-            return;
-        }
-        let address = self.address();
-        if !self.inner.woken.swap(true, Ordering::AcqRel) {
-            address.do_send(Wake);
-        }
-    }
-
-    /// Stops claiming, lets what is in flight end (20 s at most), writes down what became of it and ends the
-    /// mailer.
-    pub async fn drain(&self) {
-        self.inner.stopping.store(true, Ordering::Release);
-        let (ended, end) = oneshot::channel();
-        self.address().do_send(Drain(ended));
-        let _ = timeout(DRAIN + 2 * LAST_WORDS, end).await;
-    }
-
-    /// The actor's address. An actor that died is replaced: all it knew is in the database.
-    fn address(&self) -> Addr<Mailer> {
-        let mut address = self.inner.address.lock().unwrap_or_else(PoisonError::into_inner);
-        if !address.connected() && !self.inner.stopping.load(Ordering::Acquire) {
-            tracing::error!("the mailer had died and is started again");
-            *address = launch(&self.inner.arbiter, &self.inner.deps, &self.inner.woken);
-        }
-        address.clone()
-    }
-}
-
-fn launch(arbiter: &ArbiterHandle, deps: &Deps, woken: &Arc<AtomicBool>) -> Addr<Mailer> {
+/// Starts the actor in this arbiter.
+pub(super) fn launch(arbiter: &ArbiterHandle, deps: &Deps, woken: &Arc<AtomicBool>) -> Addr<Mailer> {
     let (deps, woken) = (deps.clone(), Arc::clone(woken));
     Mailer::start_in_arbiter(arbiter, move |_| Mailer {
         deps,
@@ -109,6 +60,7 @@ fn launch(arbiter: &ArbiterHandle, deps: &Deps, woken: &Arc<AtomicBool>) -> Addr
         renewed: Instant::now(),
         reclaimed: None,
         counted: None,
+        pruned: Instant::now(),
         drain: None,
     })
 }
@@ -132,6 +84,7 @@ pub struct Mailer {
     renewed: Instant,
     reclaimed: Option<Instant>,
     counted: Option<Instant>,
+    pruned: Instant,
     drain: Option<oneshot::Sender<()>>,
 }
 
@@ -155,10 +108,7 @@ impl Mailer {
     /// Starts the mailer in this arbiter.
     #[must_use]
     pub fn start_in(arbiter: &ArbiterHandle, deps: Deps) -> MailerHandle {
-        let woken = Arc::new(AtomicBool::new(false));
-        let address = Mutex::new(launch(arbiter, &deps, &woken));
-        let stopping = AtomicBool::new(false);
-        MailerHandle { inner: Arc::new(Inner { arbiter: arbiter.clone(), deps, woken, stopping, address }) }
+        MailerHandle::new(arbiter.clone(), deps)
     }
 
     /// Starts a round, or has another follow the one under way.
@@ -202,6 +152,10 @@ impl Mailer {
             self.counted = Some(now);
             round.count = true;
             self.tidy();
+        }
+        if due(Some(self.pruned), PRUNE) {
+            self.pruned = now;
+            round.prune = true;
         }
         let lanes =
             self.lanes.iter().map(|(lane, state)| (lane.clone(), (state.busy, state.circuit.gate(now))));
@@ -340,7 +294,7 @@ impl Actor for Mailer {
 /// A mail may be due.
 #[derive(Message)]
 #[rtype(result = "()")]
-struct Wake;
+pub(super) struct Wake;
 
 impl Handler<Wake> for Mailer {
     type Result = ();
@@ -384,7 +338,7 @@ impl Handler<Back> for Mailer {
 /// The server stops.
 #[derive(Message)]
 #[rtype(result = "()")]
-struct Drain(oneshot::Sender<()>);
+pub(super) struct Drain(pub oneshot::Sender<()>);
 
 impl Handler<Drain> for Mailer {
     type Result = ();

@@ -4,6 +4,7 @@
 
 mod circuit;
 pub mod delivery;
+mod handle;
 pub mod letter;
 pub mod mailer;
 pub mod render;
@@ -16,7 +17,8 @@ pub mod transport;
 mod words;
 
 pub use delivery::Deps;
-pub use mailer::{Mailer, MailerHandle};
+pub use handle::MailerHandle;
+pub use mailer::Mailer;
 pub use transport::{
     Transports,
     memory::{Mail, Mailbox},

@@ -7,8 +7,8 @@
 use entity::{InviteId, Millis, OutboxId, OutboxState, TenantId, outbox};
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, ExprTrait,
-    FromQueryResult, IntoActiveModel, QueryFilter, Statement,
-    sea_query::{Expr, OnConflict},
+    FromQueryResult, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect, Statement,
+    sea_query::{Expr, OnConflict, Order, Query},
 };
 use uuid::Uuid;
 
@@ -234,4 +234,49 @@ pub async fn backlog(conn: &impl ConnectionTrait) -> Result<Backlog, DbErr> {
     let statement = Statement::from_string(conn.get_database_backend(), SQL);
     let Some(row) = conn.query_one_raw(statement).await? else { return Ok(Backlog::default()) };
     Ok(Backlog { queued: row.try_get_by_index(0)?, oldest: row.try_get_by_index(1)? })
+}
+
+/// Forgets mails queued before this time whose state is one of these, oldest first, at most `limit`; gives how
+/// many. Ids begin with the time of their making, so the primary key finds them.
+///
+/// # Errors
+/// As any statement.
+pub async fn prune(
+    conn: &impl ConnectionTrait,
+    before: Millis,
+    states: &[OutboxState],
+    limit: u64,
+) -> Result<u64, DbErr> {
+    let millis = u128::try_from(before.0).unwrap_or_default();
+    let first_later = OutboxId(Uuid::from_u128(millis << 80));
+    let old = Query::select()
+        .column(outbox::Column::Id)
+        .from(outbox::Entity)
+        .and_where(outbox::Column::Id.lt(first_later))
+        .and_where(outbox::Column::State.is_in(states.iter().copied()))
+        .order_by(outbox::Column::Id, Order::Asc)
+        .limit(limit)
+        .to_owned();
+    let forget = outbox::Entity::delete_many().filter(outbox::Column::Id.in_subquery(old));
+    Ok(forget.exec(conn).await?.rows_affected)
+}
+
+/// How many mails are in each state, of a tenant or of all. Reads the whole table: for the operator.
+///
+/// # Errors
+/// As any statement.
+pub async fn count_by_state(
+    conn: &impl ConnectionTrait,
+    tenant: Option<TenantId>,
+) -> Result<Vec<(OutboxState, i64)>, DbErr> {
+    let mut query = outbox::Entity::find()
+        .select_only()
+        .column(outbox::Column::State)
+        .column_as(outbox::Column::Id.count(), "mails")
+        .group_by(outbox::Column::State)
+        .order_by_asc(outbox::Column::State);
+    if let Some(tenant) = tenant {
+        query = query.filter(outbox::Column::TenantId.eq(tenant));
+    }
+    query.into_tuple().all(conn).await
 }

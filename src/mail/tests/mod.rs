@@ -18,7 +18,9 @@ use entity::{
     Delivery, InviteId, InviteStatus, Millis, OutboxId, OutboxState, Role, TenantId, WorkspaceId, event,
     invite, outbox, workspace,
 };
-use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder};
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
+};
 
 use super::{Deps, Mailbox, Mailer, MailerHandle, Transports};
 use crate::{
@@ -71,7 +73,6 @@ struct World {
     store: Store,
     clock: Clock,
     registry: Arc<Registry>,
-    mailbox: Mailbox,
     deps: Deps,
     mailer: Option<MailerHandle>,
 }
@@ -103,10 +104,8 @@ where
 impl World {
     async fn new(runtime: tokio::runtime::Handle, settings: Arc<Settings>) -> Self {
         let folder = std::env::temp_dir().join(format!("usher-mail-{}", uuid::Uuid::now_v7()));
-        let database = crate::config::settings::Database {
-            url: format!("sqlite://{}/usher.db", folder.display()).into(),
-            max_connections: 4,
-        };
+        let database =
+            crate::config::settings::Database { url: database_in(&folder).await.into(), max_connections: 6 };
         std::fs::create_dir_all(&folder).unwrap();
         store::migrate::up(&database).await.unwrap();
         let clock = Clock::default();
@@ -118,10 +117,9 @@ impl World {
         }
         tx.commit().await.unwrap();
         let registry = Arc::new(Registry::new(settings));
-        let mailbox = Mailbox::default();
-        let transports = Arc::new(Transports::new("usher.test".into(), mailbox.clone()));
+        let transports = Arc::new(Transports::new("usher.test".into(), Mailbox::default()));
         let deps = Deps { store: store.clone(), registry: Arc::clone(&registry), transports };
-        Self { folder, store, clock, registry, mailbox, deps, mailer: None }
+        Self { folder, store, clock, registry, deps, mailer: None }
     }
 
     fn start(&mut self) -> MailerHandle {
@@ -219,6 +217,18 @@ impl World {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
+}
+
+/// A new database: a file in this folder, or one in the PostgreSQL that `USHER_TEST_POSTGRES` names.
+async fn database_in(folder: &std::path::Path) -> String {
+    let Ok(server) = std::env::var("USHER_TEST_POSTGRES") else {
+        return format!("sqlite://{}/usher.db", folder.display());
+    };
+    let name = format!("mail_{}", uuid::Uuid::now_v7().simple());
+    let admin = sea_orm::Database::connect(format!("{server}/postgres")).await.unwrap();
+    admin.execute_unprepared(&format!("CREATE DATABASE {name}")).await.unwrap();
+    admin.close().await.unwrap();
+    format!("{server}/{name}")
 }
 
 fn new_invite(
