@@ -84,6 +84,7 @@ async fn an_ended_invite_never_stands_in_the_way_of_a_new_one(server: TestServer
         for how in ["revoked", "declined", "expired"] {
             let bob = person(&format!("bob-{kind:?}-{how}@example.com"));
             let old = server.invite(kind, &acme_owner(), bob.email(), "member").await;
+            server.letters_to(bob.email(), 1).await;
             end(&server, &old, how).await;
             let new = server.invite(kind, &acme_owner(), bob.email(), "member").await;
             assert_ne!(new.id, old.id, "{how}: a new row");

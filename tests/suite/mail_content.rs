@@ -114,7 +114,7 @@ async fn a_personal_message_is_text_and_nothing_else(server: TestServer) {
 
 async fn control_characters_are_refused_where_they_come_in(server: TestServer) {
     let owner = acme_owner();
-    for bad in ["\r\nBcc: spy@evil.test", "\nX: y", "\0", "\u{7f}", "\u{202e}", "\u{2066}", "\u{feff}"] {
+    for bad in ["\r\nBcc: spy@evil.test", "\nX: y", "\0", "\u{7f}", "\u{202e}", "\u{2066}"] {
         let body = json!({ "name": format!("Clinic{bad}") });
         server.post("/api/v1/workspaces", &body).by(&owner).await.refused(422, "VALIDATION_ERROR");
         let body = json!({ "email": format!("bob@example.com{bad}") });

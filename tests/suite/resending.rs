@@ -53,6 +53,7 @@ async fn a_resend_within_the_cooldown_mails_nothing(server: TestServer) {
     for kind in KINDS {
         let email = format!("bob-{kind:?}@example.com");
         let invited = server.invite(kind, &acme_owner(), &email, "member").await;
+        server.letters_to(&email, 1).await;
         let answer = server.resend(&invited, &acme_owner(), &json!({})).await;
         let body = answer.refused(429, "rate_limit_exceeded");
         let seconds: u64 = answer.header("retry-after").parse().unwrap();
