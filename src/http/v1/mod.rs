@@ -7,6 +7,7 @@ pub mod me;
 pub mod member_body;
 pub mod org_invites;
 pub mod tenant_members;
+pub mod tenants;
 pub mod workspace_invites;
 pub mod workspace_members;
 pub mod workspaces;
