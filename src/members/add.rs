@@ -6,7 +6,7 @@ use std::sync::Arc;
 use entity::{Role, UserId};
 use serde_json::json;
 
-use super::{Authority, Members};
+use super::Members;
 use crate::{
     actors::{Command, Decision, Work},
     config::settings,
@@ -84,7 +84,7 @@ impl Command for AddMember {
             kind: "member.added",
             invite_id: None,
             workspace_id: self.scope.workspace(),
-            actor: Authority::Caller(Box::new(self.call.clone())).actor(),
+            actor: self.call.principal.actor(),
             data: Some(json!({ "user_id": self.user, "role": self.role })),
         });
         Ok(now)

@@ -15,7 +15,6 @@ use entity::InviteId;
 
 use crate::{
     actors::{Lanes, Work},
-    domain::Refusal,
     store::Store,
 };
 
@@ -40,30 +39,5 @@ impl Members {
     fn forget_after(&self, work: &mut Work<'_>, ids: Vec<InviteId>) {
         let forget = self.forget_preview.clone();
         work.after_commit(move || ids.into_iter().for_each(|id| forget(id)));
-    }
-}
-
-/// Who changes memberships: the operator, who may do everything but break an invariant, or a caller.
-#[derive(Clone, Debug)]
-pub enum Authority {
-    /// The command line.
-    Operator,
-    /// A caller of the API, judged by standing and rank.
-    Caller(Box<crate::identity::Call>),
-}
-
-impl Authority {
-    fn require_write_scope(&self) -> Result<(), Refusal> {
-        match self {
-            Self::Operator => Ok(()),
-            Self::Caller(call) => call.principal.require_scope("members:write"),
-        }
-    }
-
-    fn actor(&self) -> String {
-        match self {
-            Self::Operator => "operator".to_owned(),
-            Self::Caller(call) => call.principal.actor(),
-        }
     }
 }

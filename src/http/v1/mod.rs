@@ -1,5 +1,6 @@
 //! Version 1 of the API: one file per resource, each route a thin translation onto its use case.
 
+pub mod api_keys;
 pub mod body;
 pub mod invite_body;
 pub mod links;
@@ -7,6 +8,7 @@ pub mod me;
 pub mod member_body;
 pub mod org_invites;
 pub mod tenant_members;
+pub mod tenants;
 pub mod workspace_invites;
 pub mod workspace_members;
 pub mod workspaces;

@@ -20,7 +20,7 @@ use crate::{
     },
     identity::Call,
     invites::{create, create::Created, create::NewInvite, rules::Life},
-    members::{Authority, add, list, list::Member, remove, set_role, transfer},
+    members::{add, list, list::Member, remove, set_role, transfer},
 };
 
 /// Members of a tenant, under both names that clients read.
@@ -190,8 +190,7 @@ pub async fn set_tenant_member_role(
 async fn changed(state: &State, call: Call, user: &str, body: &SetRole) -> Result<HttpResponse, ApiError> {
     let (user, role) = (target(user)?, body.read(Scope::Org)?);
     let tenant = call.tenant.clone();
-    let by = Authority::Caller(Box::new(call));
-    set_role::set_role(&state.members, tenant.clone(), by, Scope::Org, user.clone(), role).await?;
+    set_role::set_role(&state.members, call, Scope::Org, user.clone(), role).await?;
     let members = list::list(&state.members, tenant.id, Scope::Org).await?;
     let member = members.iter().find(|member| member.user_id == user).ok_or(Refusal::NotFound)?;
     Ok(HttpResponse::Ok().json(BareAndData::from(OrgMember::of(tenant.id.0, member))))
@@ -233,8 +232,7 @@ pub async fn remove_own_tenant_member(
 
 async fn removed(state: &State, call: Call, user: &str) -> Result<HttpResponse, ApiError> {
     let (tenant, user) = (call.tenant.clone(), target(user)?);
-    let by = Authority::Caller(Box::new(call));
-    remove::remove(&state.members, tenant.clone(), by, Scope::Org, user.clone()).await?;
+    remove::remove(&state.members, call, Scope::Org, user.clone()).await?;
     Ok(HttpResponse::Ok().json(Removed { tenant_id: tenant.id.0, user_id: user.0, removed: true }))
 }
 

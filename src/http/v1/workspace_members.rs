@@ -18,7 +18,7 @@ use crate::{
         extract::{Body, Caller, id},
     },
     invites::{create, create::NewInvite, rules::Life},
-    members::{Authority, add, list, list::Member, remove, set_role},
+    members::{add, list, list::Member, remove, set_role},
 };
 
 /// Members of a workspace.
@@ -143,8 +143,7 @@ async fn changed(
     let (state, call) = caller.within_workspace(workspace).await?;
     let (user, role) = (target(user)?, body.read(scope)?);
     let tenant = call.tenant.clone();
-    let by = Authority::Caller(Box::new(call));
-    set_role::set_role(&state.members, tenant.clone(), by, scope, user.clone(), role).await?;
+    set_role::set_role(&state.members, call, scope, user.clone(), role).await?;
     let members = list::list(&state.members, tenant.id, scope).await?;
     let member = members.iter().find(|member| member.user_id == user).ok_or(Refusal::NotFound)?;
     Ok(HttpResponse::Ok().json(Data { data: WorkspaceMember::of(workspace.0, member) }))
@@ -165,9 +164,7 @@ pub async fn remove_workspace_member(
 ) -> Result<HttpResponse, ApiError> {
     let workspace: WorkspaceId = id(&path.0)?;
     let (state, call) = caller.within_workspace(workspace).await?;
-    let tenant = call.tenant.clone();
-    let by = Authority::Caller(Box::new(call));
-    remove::remove(&state.members, tenant, by, Scope::Workspace(workspace), target(&path.1)?).await?;
+    remove::remove(&state.members, call, Scope::Workspace(workspace), target(&path.1)?).await?;
     Ok(HttpResponse::Ok().json(Deleted { deleted: true }))
 }
 
