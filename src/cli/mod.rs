@@ -25,7 +25,7 @@ mod tenant;
 mod tests;
 mod token;
 
-use std::{ffi::OsString, path::PathBuf, process::ExitCode};
+use std::{ffi::OsString, io::IsTerminal, path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand};
 
@@ -60,13 +60,13 @@ pub struct Cli {
 #[derive(Args, Clone, Debug)]
 pub struct Globals {
     /// Directory with `usher.toml` and `tenants/*.toml` [default: config]
-    #[arg(long, global = true, value_name = "DIR")]
+    #[arg(long, global = true, help_heading = "Options of every command", value_name = "DIR")]
     config: Option<PathBuf>,
     /// Where the SQLite file and mails written as files lie, unless the configuration says so [default: data]
-    #[arg(long, global = true, value_name = "DIR")]
+    #[arg(long, global = true, help_heading = "Options of every command", value_name = "DIR")]
     data_dir: Option<PathBuf>,
     /// Address and port to listen on; beats file and environment
-    #[arg(long, global = true, value_name = "ADDR:PORT")]
+    #[arg(long, global = true, help_heading = "Options of every command", value_name = "ADDR:PORT")]
     listen: Option<String>,
 }
 
@@ -227,6 +227,7 @@ fn openapi() -> Result<(), Failure> {
 fn log_quietly() {
     let _ = tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_max_level(tracing::Level::WARN)
         .without_time()
         .with_target(false)
