@@ -32,7 +32,6 @@ pub struct Lanes {
     shared: Arc<Shared>,
     lanes: Arc<Mutex<HashMap<TenantId, Arc<Lane>>>>,
     total: Arc<Semaphore>,
-    arbiter: ArbiterHandle,
     settings: settings::Lane,
 }
 
@@ -41,6 +40,7 @@ pub(super) struct Shared {
     pub(super) committer: Committer,
     pub(super) max_batch: usize,
     pub(super) idle: Duration,
+    arbiter: ArbiterHandle,
 }
 
 /// One tenant's queue and the actor that works on it.
@@ -53,6 +53,8 @@ pub(super) struct Lane {
 struct LaneState {
     queue: VecDeque<Job>,
     actor: Option<Addr<TenantActor>>,
+    /// Number of the latest actor: an earlier one that ends late has nothing to say.
+    started: u64,
 }
 
 impl Lane {
@@ -80,6 +82,37 @@ impl Lane {
             state.actor = None;
         }
         quiet
+    }
+
+    /// Puts a job on the queue and tells the actor, which is started if there is none.
+    fn enqueue(self: &Arc<Self>, job: Job, shared: &Arc<Shared>) {
+        let mut state = self.state();
+        state.queue.push_back(job);
+        match &state.actor {
+            Some(actor) => actor.do_send(Wake),
+            None => self.start_actor(&mut state, shared),
+        }
+    }
+
+    /// Forgets an actor that has ended, by itself or by a fault, and starts another if anything waits: a wake
+    /// sent to the one that was ending is lost with it.
+    pub(super) fn ended(self: &Arc<Self>, number: u64, shared: &Arc<Shared>) {
+        let mut state = self.state();
+        if state.started == number {
+            state.actor = None;
+            if !state.queue.is_empty() {
+                self.start_actor(&mut state, shared);
+            }
+        }
+    }
+
+    fn start_actor(self: &Arc<Self>, state: &mut LaneState, shared: &Arc<Shared>) {
+        state.started += 1;
+        let (lane, number, shared_with) = (self.clone(), state.started, shared.clone());
+        let start = move |_: &mut _| TenantActor::new(lane, shared_with, number);
+        let actor = TenantActor::start_in_arbiter(&shared.arbiter, start);
+        actor.do_send(Wake);
+        state.actor = Some(actor);
     }
 }
 
@@ -153,10 +186,9 @@ impl Lanes {
         let max_batch = settings.max_batch.max(1);
         let committer = Committer::new(&store, max_batch, connections);
         Self {
-            shared: Arc::new(Shared { store, committer, max_batch, idle: settings.idle }),
+            shared: Arc::new(Shared { store, committer, max_batch, idle: settings.idle, arbiter }),
             lanes: Arc::default(),
             total: Arc::new(Semaphore::new(settings.queue_total)),
-            arbiter,
             settings,
         }
     }
@@ -173,7 +205,7 @@ impl Lanes {
         let job =
             Job { tenant, begin_by: Instant::now() + BEGIN_WITHIN, task: Box::new(task), _permits: permits };
         if self.settings.actors {
-            self.enqueue(&lane, job);
+            lane.enqueue(job, &self.shared);
         } else {
             let store = self.shared.store.clone();
             self.shared.store.runtime().spawn(async move { batch::commit(&store, vec![job]).await });
@@ -189,6 +221,12 @@ impl Lanes {
     pub async fn drained(&self) {
         let all = u32::try_from(self.settings.queue_total).unwrap_or(u32::MAX);
         let _ = self.total.acquire_many(all).await;
+    }
+
+    /// The live actor of a tenant, for tests that end it.
+    #[cfg(test)]
+    pub(super) fn actor_of(&self, tenant: TenantId) -> Option<Addr<TenantActor>> {
+        self.lane(tenant).state().actor.clone()
     }
 
     fn lane(&self, tenant: TenantId) -> Arc<Lane> {
@@ -209,17 +247,5 @@ impl Lanes {
                 })
             }
         }
-    }
-
-    fn enqueue(&self, lane: &Arc<Lane>, job: Job) {
-        let mut state = lane.state();
-        state.queue.push_back(job);
-        let live = state.actor.take().filter(Addr::connected);
-        let actor = live.unwrap_or_else(|| {
-            let actor = TenantActor::new(lane.clone(), self.shared.clone());
-            TenantActor::start_in_arbiter(&self.arbiter, |_| actor)
-        });
-        actor.do_send(Wake);
-        state.actor = Some(actor);
     }
 }

@@ -7,6 +7,8 @@ pub mod batch;
 pub mod command;
 pub mod directory;
 mod tenant_actor;
+#[cfg(test)]
+mod tests;
 
 pub use command::{Command, Decision, Stop, Work};
 pub use directory::Lanes;

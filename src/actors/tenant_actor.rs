@@ -11,6 +11,8 @@ use super::directory::{Lane, Shared};
 pub(super) struct TenantActor {
     pub(super) lane: Arc<Lane>,
     pub(super) shared: Arc<Shared>,
+    /// Which of the lane's actors this is.
+    number: u64,
     busy: bool,
     /// Whether anything came since the last look.
     active: bool,
@@ -27,8 +29,9 @@ pub(super) struct Wake;
 struct Done;
 
 impl TenantActor {
-    pub(super) fn new(lane: Arc<Lane>, shared: Arc<Shared>) -> Self {
-        Self { lane, shared, busy: false, active: true }
+    pub(super) fn new(lane: Arc<Lane>, shared: Arc<Shared>, number: u64) -> Self {
+        metrics::gauge!("usher_tenant_actors").increment(1.0);
+        Self { lane, shared, number, busy: false, active: true }
     }
 
     fn pump(&mut self, ctx: &mut Context<Self>) {
@@ -63,7 +66,6 @@ impl Actor for TenantActor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        metrics::gauge!("usher_tenant_actors").increment(1.0);
         ctx.run_interval(self.shared.idle, |actor, ctx| {
             let quiet = !actor.busy && !std::mem::take(&mut actor.active);
             // under the lane's lock: either a sender sees no actor and starts one, or its job is seen here
@@ -72,9 +74,12 @@ impl Actor for TenantActor {
             }
         });
     }
+}
 
-    fn stopped(&mut self, _: &mut Self::Context) {
+impl Drop for TenantActor {
+    fn drop(&mut self) {
         metrics::gauge!("usher_tenant_actors").decrement(1.0);
+        self.lane.ended(self.number, &self.shared);
     }
 }
 

@@ -168,3 +168,115 @@ impl Previews {
 fn without_message(row: invite::Model) -> invite::Model {
     invite::Model { message: None, note: None, ..row }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Clock;
+    use entity::{Delivery, TenantId};
+    use tokio::sync::oneshot;
+
+    async fn previews() -> Previews {
+        let folder = std::env::temp_dir().join(format!("usher-preview-{}", uuid::Uuid::now_v7()));
+        let url = format!("sqlite://{}/usher.db", folder.display()).into();
+        let database = settings::Database { url, max_connections: 2 };
+        let runtime = tokio::runtime::Handle::current();
+        let previews = Previews::new(Store::connect(&database, runtime, Clock::default()).await.unwrap());
+        // the loads of these tests are their own; the files stay open as long as they are needed
+        std::fs::remove_dir_all(folder).unwrap();
+        previews
+    }
+
+    fn row(id: InviteId, status: InviteStatus) -> PreviewRow {
+        let invite = invite::Model {
+            id,
+            tenant_id: TenantId(uuid::Uuid::nil()),
+            workspace_id: None,
+            email: "alice@example.com".into(),
+            email_norm: "alice@example.com".into(),
+            role: Role::Member,
+            status,
+            version: 1,
+            salt: vec![0; 32],
+            kid: "k1".into(),
+            link_host: None,
+            inviter: None,
+            inviter_key: None,
+            message: Some("for the mail alone".into()),
+            note: None,
+            locale: None,
+            delivery: Delivery::None,
+            delivery_detail: None,
+            mails: 0,
+            mailed_at: None,
+            expires_at: Millis(i64::MAX),
+            accepted_by: None,
+            accepted_at: None,
+            declined_at: None,
+            revoked_by: None,
+            revoked_at: None,
+            expired_at: None,
+            inserted_at: Millis(0),
+            updated_at: Millis(0),
+        };
+        PreviewRow { invite, inviter_name: None, workspace_name: None }
+    }
+
+    /// A load that reads the row as it was, and is held until told to bring it.
+    fn held(
+        previews: &Previews,
+        id: InviteId,
+    ) -> (oneshot::Sender<()>, tokio::task::JoinHandle<InviteStatus>) {
+        let (release, released) = oneshot::channel();
+        let (begun, previews) = (row(id, InviteStatus::Pending), previews.clone());
+        let load = tokio::spawn(async move {
+            let load = async {
+                released.await.unwrap();
+                Ok(Some(begun))
+            };
+            previews.load(id, load).await.unwrap().unwrap().invite.status
+        });
+        (release, load)
+    }
+
+    async fn read(previews: &Previews, id: InviteId) -> InviteStatus {
+        let load = async { Ok(Some(row(id, InviteStatus::Revoked))) };
+        previews.load(id, load).await.unwrap().unwrap().invite.status
+    }
+
+    #[tokio::test]
+    async fn a_row_read_before_a_change_is_not_shown_after_it_however_late_it_arrives() {
+        let (previews, id) = (previews().await, InviteId::new());
+        let (release, load) = held(&previews, id);
+        tokio::task::yield_now().await;
+        previews.invalidate(id);
+        release.send(()).unwrap();
+        assert_eq!(load.await.unwrap(), InviteStatus::Pending, "whoever asked before the change");
+        assert_eq!(read(&previews, id).await, InviteStatus::Revoked, "whoever asks after it");
+    }
+
+    #[tokio::test]
+    async fn nobody_who_asks_after_a_change_waits_for_a_load_that_began_before_it() {
+        let (previews, id) = (previews().await, InviteId::new());
+        let (release, load) = held(&previews, id);
+        tokio::task::yield_now().await;
+        previews.invalidate(id);
+        let waited = tokio::time::timeout(Duration::from_secs(5), read(&previews, id)).await;
+        assert_eq!(waited, Ok(InviteStatus::Revoked));
+        release.send(()).unwrap();
+        load.await.unwrap();
+        assert_eq!(read(&previews, id).await, InviteStatus::Revoked, "the late load overwrote nothing");
+    }
+
+    #[tokio::test]
+    async fn what_is_kept_is_loaded_once_and_without_the_personal_message() {
+        let (previews, id) = (previews().await, InviteId::new());
+        let first =
+            previews.load(id, async { Ok(Some(row(id, InviteStatus::Pending))) }).await.unwrap().unwrap();
+        assert_eq!(first.invite.message, None);
+        let again = previews.load(id, async { panic!("loaded a second time") }).await.unwrap().unwrap();
+        assert_eq!(again.invite.status, InviteStatus::Pending);
+        let nothing = previews.load(InviteId::new(), async { Ok(None) }).await.unwrap();
+        assert!(nothing.is_none());
+    }
+}
