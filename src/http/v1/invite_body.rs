@@ -2,7 +2,7 @@
 
 use entity::{InviteId, InviteStatus, Millis, invite, workspace_member};
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::body;
@@ -239,11 +239,19 @@ impl InviteList {
 }
 
 /// Paging of a list; without it, everything.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct Paging {
+    /// Where to go on: the `next_cursor` of the page before.
     cursor: Option<String>,
+    /// How many at most; everything (10,000) if absent.
+    #[param(minimum = 1, maximum = 10_000)]
     limit: Option<u64>,
+    /// The same under another name.
+    #[param(minimum = 1, maximum = 10_000)]
     page_size: Option<u64>,
+    /// The same under another name.
+    #[param(minimum = 1, maximum = 10_000)]
     per_page: Option<u64>,
 }
 

@@ -48,7 +48,7 @@ pub async fn create_org_invite(
 /// List the pending invites of the tenant itself.
 ///
 /// **Permissions**: tenant owner or admin, or by configuration; others see those they sent.
-#[utoipa::path(tag = "org-invites", operation_id = "list_org_invites",
+#[utoipa::path(tag = "org-invites", operation_id = "list_org_invites", params(Paging),
     responses(
         (status = 200, description = "Pending invites", body = InviteList),
         (status = "4XX", description = "Refused", body = ErrorBody),

@@ -83,7 +83,7 @@ pub(super) fn answer(created: Created, now: Millis) -> HttpResponse {
 /// List the pending invites of a workspace.
 ///
 /// **Permissions**: as creating; others see those they sent.
-#[utoipa::path(tag = "workspace-invites", operation_id = "list_workspace_invites",
+#[utoipa::path(tag = "workspace-invites", operation_id = "list_workspace_invites", params(Paging),
     responses(
         (status = 200, description = "Pending invites", body = InviteList),
         (status = "4XX", description = "Refused", body = ErrorBody),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use actix_web::{HttpResponse, delete, get, patch, post, web};
 use entity::workspace;
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::body::{self, ErrorBody};
@@ -137,12 +137,23 @@ pub struct PageMeta {
 }
 
 /// Paging by page.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct Pages {
+    /// Number of the page, from 1.
+    #[param(minimum = 1)]
     page: Option<u64>,
+    /// Length of a page; everything (10,000) if absent.
+    #[param(minimum = 1, maximum = 10_000)]
     per_page: Option<u64>,
+    /// The same under another name.
+    #[param(minimum = 1, maximum = 10_000)]
     page_size: Option<u64>,
+    /// The same under another name.
+    #[param(minimum = 1, maximum = 10_000)]
     limit: Option<u64>,
+    /// How many to skip, in place of `page`.
+    #[param(minimum = 0)]
     offset: Option<u64>,
 }
 
@@ -203,7 +214,7 @@ fn has_nul(text: &str) -> bool {
 }
 
 /// List the workspaces of the tenant that the caller may see.
-#[utoipa::path(tag = "workspaces", operation_id = "list_workspaces",
+#[utoipa::path(tag = "workspaces", operation_id = "list_workspaces", params(Pages),
     responses(
         (status = 200, description = "Workspaces", body = WorkspaceList),
         (status = "4XX", description = "Refused", body = ErrorBody),
