@@ -55,13 +55,14 @@ pub fn text(field: &'static str, value: Option<String>, most: usize) -> Result<O
     Ok((!value.is_empty()).then(|| value.to_owned()))
 }
 
-/// Control characters besides the line break and tab, and those that reorder or hide text.
+/// Control characters besides the line break and tab, and those that reorder, hide or split text. The joiners
+/// stay: Persian and family emoji need them.
 fn is_refused(c: char) -> bool {
     (c.is_control() && c != '\n' && c != '\t')
-        || matches!(c, '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+        || matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}')
 }
 
-/// A name for people: one line, 1 to 64 characters.
+/// A name for people: one line, 1 to 64 characters, nothing that could pass for a link.
 ///
 /// # Errors
 /// [`Refusal::Validation`].
@@ -70,7 +71,7 @@ pub fn name(field: &'static str, value: Option<String>) -> Result<String, Refusa
     if value.contains(['\n', '\t']) {
         return Err(Refusal::field(field, "must be one line"));
     }
-    if value.contains("://") {
+    if value.contains("://") || value.to_ascii_lowercase().contains("www.") {
         return Err(Refusal::field(field, "must not contain a link"));
     }
     Ok(value)
@@ -154,4 +155,66 @@ pub struct ErrorInner {
     /// Whether trying again can help.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retryable: Option<bool>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn named(text: &str) -> Result<String, Refusal> {
+        name("name", Some(text.to_owned()))
+    }
+
+    #[test]
+    fn names_of_every_script_pass() {
+        for fine in [
+            "Dr. Smith Clinic",
+            "O'Neil & Sons <3",
+            "Booking.com desk",
+            "קליניקה",
+            "قسم الطوارئ",
+            "می\u{200c}خواهم",
+            "👩\u{200d}⚕\u{fe0f}",
+            "{{7*7}}",
+            &"x".repeat(64),
+        ] {
+            assert_eq!(named(fine).as_deref(), Ok(fine), "{fine}");
+        }
+        assert_eq!(named("  Night Shift ").as_deref(), Ok("Night Shift"));
+    }
+
+    #[test]
+    fn names_that_turn_text_around_or_pass_for_a_link_are_refused() {
+        for bad in [
+            "",
+            " ",
+            "a\nb",
+            "a\tb",
+            "a\0b",
+            "a\u{85}b",
+            "a\u{202e}b",
+            "a\u{2066}b",
+            "a\u{200f}b",
+            "a\u{200b}b",
+            "a\u{2028}b",
+            "a\u{2029}b",
+            "a\u{feff}b",
+            "a\u{ad}b",
+            "Win at https://evil.test",
+            "WWW.evil.test",
+            &"x".repeat(65),
+        ] {
+            assert!(matches!(named(bad), Err(Refusal::Validation(_))), "{bad:?}");
+        }
+        assert!(name("name", None).is_err());
+    }
+
+    #[test]
+    fn a_message_may_have_lines_but_no_link() {
+        let kept = message(Some("Hello,\n\nsee you at example.com".into()));
+        assert_eq!(kept.unwrap().as_deref(), Some("Hello,\n\nsee you at example.com"));
+        assert!(message(Some("see http://evil.test".into())).is_err());
+        assert!(message(Some("x".repeat(501))).is_err());
+        assert_eq!(message(Some("  ".into())), Ok(None));
+    }
 }
