@@ -283,14 +283,14 @@ async fn build(runtime: &Runtime, loaded: &Loaded) -> Result<Parts, StartError> 
 
     let wake = mailer.clone();
     let invites = Invites::new(store.clone(), lanes.clone(), registry.clone(), move || wake.wake());
-    let previews = invites.previews().clone();
+    let (previews, names) = (invites.previews().clone(), invites.previews().clone());
     let tenants = Tenants::new(store.clone(), lanes.clone());
     tenants::sync::sync(&tenants, &settings.tenants).await?;
     let state = web::Data::new(State {
         registry: registry.clone(),
         auth: auth.clone(),
         invites,
-        workspaces: Workspaces::new(store.clone(), lanes.clone()),
+        workspaces: Workspaces::new(store.clone(), lanes.clone(), move || names.invalidate_all()),
         members: Members::new(store.clone(), lanes.clone(), move |id| previews.invalidate(id)),
         tenants,
         store: store.clone(),

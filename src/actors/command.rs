@@ -9,6 +9,7 @@ use tokio::{sync::OwnedSemaphorePermit, sync::oneshot, time::Instant};
 
 use crate::{
     domain::Refusal,
+    identity::first_sight::TAKEN,
     store::{self, StoreError, events::NewEvent, tx::Tx, users::Sighting},
 };
 
@@ -192,10 +193,6 @@ pub(super) async fn write_appends(tx: &Tx, appends: &mut [Appends]) -> Decision<
     let now = tx.now().await?;
     if store::users::upsert(tx.conn(), users, now).await?.is_empty() { Ok(()) } else { Err(TAKEN.into()) }
 }
-
-/// The answer to a person whose id reached the database as somebody else's in the meantime.
-const TAKEN: Refusal =
-    Refusal::Unauthenticated("the token's subject has an id here that belongs to another user");
 
 /// A command waiting, with its way back to the caller.
 pub(super) struct Job {

@@ -26,6 +26,14 @@ pub use load::{Documents, compose, load};
 pub use problem::{ConfigErrors, Problem};
 pub use settings::Settings;
 
+/// Reads a length of time as the files have it: `90s`, `5m`, `2h`, `7d`.
+///
+/// # Errors
+/// What would have been right.
+pub fn parse_duration(text: &str) -> Result<std::time::Duration, String> {
+    values::duration(text)
+}
+
 /// Where a configuration comes from.
 #[derive(Clone, Default)]
 pub struct Source {

@@ -16,7 +16,7 @@ use serde::de::DeserializeOwned;
 use super::{edge::host::Visit, error::ApiError, state::State};
 use crate::{
     config::settings,
-    domain::{FieldError, Refusal},
+    domain::{EmailAddress, FieldError, Refusal},
     identity::{Call, Principal, agree, first_sight, single_header},
     store,
     tenancy::Site,
@@ -188,9 +188,8 @@ impl Caller {
         let own = tenants::own::own(&self.at.state.tenants, user).await?;
         let mut own: Vec<_> = own.iter().filter_map(|(id, _)| snapshot.tenant(*id).cloned()).collect();
         for tenant in &snapshot.settings.tenants {
-            // an owner who has not been seen there yet
-            let owner = first_sight::owners_to_grant(tenant, &self.principal).is_some();
-            if owner && !own.iter().any(|known| known.id == tenant.id) {
+            let known = own.iter().any(|known| known.id == tenant.id);
+            if !known && owner_to_be(&self.at.state, tenant, &self.principal).await?.is_some() {
                 own.push(tenant.clone());
             }
         }
@@ -203,22 +202,34 @@ impl Caller {
 }
 
 async fn grant_owner(state: &State, call: &Call) -> Result<(), Refusal> {
-    let Some(email) = first_sight::owners_to_grant(&call.tenant, &call.principal) else { return Ok(()) };
+    let Some(email) = owner_to_be(state, &call.tenant, &call.principal).await? else { return Ok(()) };
+    tenants::grant_owner::grant_owner(&state.tenants, call, email.clone()).await?;
     let seen = state.auth.first_sight();
-    if seen.is_granted(call.tenant.id, &email) {
-        return Ok(());
+    seen.remember_granted(call.tenant.id, &email);
+    if let Some(user) = call.user_id() {
+        seen.forget(user);
     }
-    let (tenant, address) = (call.tenant.id, email.norm().to_owned());
-    let granted =
-        state.store.read(async move |db| store::owners_granted::exists(&db, tenant, &address).await).await?;
-    if !granted {
-        tenants::grant_owner::grant_owner(&state.tenants, call, email.clone()).await?;
-        if let Some(user) = call.user_id() {
-            seen.forget(user);
-        }
-    }
-    seen.remember_granted(tenant, &email);
     Ok(())
+}
+
+/// The address by which a caller is still to become an owner of the tenant, if there is one.
+async fn owner_to_be(
+    state: &State,
+    tenant: &settings::Tenant,
+    principal: &Principal,
+) -> Result<Option<EmailAddress>, Refusal> {
+    let Some(email) = first_sight::owners_to_grant(tenant, principal) else { return Ok(None) };
+    let seen = state.auth.first_sight();
+    if seen.is_granted(tenant.id, &email) {
+        return Ok(None);
+    }
+    let (id, address) = (tenant.id, email.norm().to_owned());
+    let granted =
+        state.store.read(async move |db| store::owners_granted::exists(&db, id, &address).await).await?;
+    if granted {
+        seen.remember_granted(tenant.id, &email);
+    }
+    Ok((!granted).then_some(email))
 }
 
 /// A body: a JSON object, or nothing at all where nothing is needed.

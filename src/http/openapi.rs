@@ -15,7 +15,12 @@ use super::routes;
     tags(
         (name = "workspace-invites", description = "Invitations into a workspace"),
         (name = "org-invites", description = "Invitations into an organisation (tenant)"),
+        (name = "tenants", description = "Organisations (tenants)"),
+        (name = "white-label", description = "Looks and domain of an organisation"),
+        (name = "inbox", description = "What waits for the caller"),
         (name = "workspaces", description = "Workspaces"),
+        (name = "workspace-members", description = "Memberships in a workspace"),
+        (name = "tenant-members", description = "Memberships in an organisation (tenant)"),
     ),
     security(("bearer" = []), ("apiKey" = [])),
     modifiers(&Credentials),

@@ -51,12 +51,12 @@ pub async fn accept(invites: &Invites, principal: &Principal, link: &Presented) 
     Ok(Accepted { tenant, workspace_id, role, invite_id: row.id })
 }
 
-struct AcceptInvite {
-    tenant: Arc<settings::Tenant>,
-    person: UserIdentity,
-    kind: PrincipalKind,
-    answered: Answered,
-    previews: Previews,
+pub(super) struct AcceptInvite {
+    pub(super) tenant: Arc<settings::Tenant>,
+    pub(super) person: UserIdentity,
+    pub(super) kind: PrincipalKind,
+    pub(super) answered: Answered,
+    pub(super) previews: Previews,
 }
 
 impl Command for AcceptInvite {

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     actors::{Command, Decision, Work},
     domain::{EmailAddress, MasterKeys, Refusal, Scope, Standing, random},
-    identity::Call,
+    identity::Authority,
     store::{self, events::NewEvent, members::Origin},
     tenancy::links,
 };
@@ -50,17 +50,18 @@ pub enum Created {
 ///
 /// # Errors
 /// See the table of [`super`].
-pub async fn create(invites: &Invites, call: Call, new: NewInvite) -> Result<Created, Refusal> {
-    call.principal.require_scope("invites:write")?;
-    limits::require_allowed(&call.tenant, &new.email)?;
-    let link_host = links::link_host_for(&call.tenant, call.site_host.as_ref());
-    let tenant = call.tenant.clone();
+pub async fn create(invites: &Invites, by: impl Into<Authority>, new: NewInvite) -> Result<Created, Refusal> {
+    let by = by.into();
+    by.require_scope("invites:write")?;
+    let tenant = by.tenant().clone();
+    limits::require_allowed(&tenant, &new.email)?;
+    let link_host = links::link_host_for(&tenant, by.site_host());
     let command = CreateInvite {
-        counters: Counters::of(&call, new.email.norm()),
+        counters: Counters::of(&by, new.email.norm()),
         invites: invites.clone(),
         keys: invites.keys()?,
         link_host: link_host.map(|host| host.to_string()),
-        call,
+        by,
         new,
     };
     match invites.lanes.run(tenant.id, command).await? {
@@ -74,7 +75,7 @@ pub async fn create(invites: &Invites, call: Call, new: NewInvite) -> Result<Cre
 
 struct CreateInvite {
     invites: Invites,
-    call: Call,
+    by: Authority,
     new: NewInvite,
     keys: MasterKeys,
     link_host: Option<String>,
@@ -90,13 +91,13 @@ impl Command for CreateInvite {
     type Output = Outcome;
 
     async fn decide(&self, work: &mut Work<'_>) -> Decision<Outcome> {
-        let (tenant, new) = (&self.call.tenant, &self.new);
+        let (tenant, new) = (self.by.tenant(), &self.new);
         if let Scope::Workspace(id) = new.scope
             && store::workspaces::find(work.conn(), tenant.id, id).await?.is_none()
         {
             return Err(Refusal::NotFound.into());
         }
-        let standing = self.call.standing(work.conn(), new.scope.workspace()).await?;
+        let standing = self.by.standing(work.conn(), new.scope.workspace()).await?;
         standing.require_send(new.role, new.scope, &tenant.invites.permissions)?;
         let now = work.now().await?;
         let expires_at = new.life.end(&tenant.invites, now)?;
@@ -129,7 +130,7 @@ impl CreateInvite {
     async fn insert(&self, work: &mut Work<'_>, expires_at: Millis, now: Millis) -> Decision<Outcome> {
         let mut row = invite::Model {
             id: InviteId::new(),
-            tenant_id: self.call.tenant.id,
+            tenant_id: self.by.tenant().id,
             workspace_id: self.new.scope.workspace(),
             email: self.new.email.as_str().to_owned(),
             email_norm: self.new.email.norm().to_owned(),
@@ -158,7 +159,7 @@ impl CreateInvite {
             inserted_at: now,
             updated_at: now,
         };
-        set_inviter(&mut row, &self.call);
+        set_inviter(&mut row, &self.by);
         if self.new.send_email {
             owe_mail(work, &mut row, now);
             self.wake(work);
@@ -182,7 +183,7 @@ impl CreateInvite {
         if standing.ceiling(self.new.scope) < Some(row.role) {
             return Err(Refusal::Forbidden("the pending invitation has a role above your own").into());
         }
-        let rules = &self.call.tenant.invites;
+        let rules = &self.by.tenant().invites;
         let mails = self.new.send_email && cooldown_left(&row, rules, now) == 0;
         if mails {
             self.counters.require_room(work, now).await?;
@@ -192,7 +193,7 @@ impl CreateInvite {
         row.updated_at = now;
         row.locale = self.new.locale.clone().or(row.locale);
         row.message = self.new.message.clone().or(row.message);
-        take_over_if_needed(work.conn(), &self.call, &mut row).await?;
+        take_over_if_needed(work.conn(), &self.by, &mut row).await?;
         if self.keys.get(&row.kid).is_none() {
             renew_link(&mut row, &self.keys)?;
         }
@@ -214,14 +215,14 @@ impl CreateInvite {
         member: entity::tenant_member::Model,
         now: Millis,
     ) -> Decision<Outcome> {
-        let (tenant, conn) = (self.call.tenant.id, work.conn());
+        let (tenant, conn) = (self.by.tenant().id, work.conn());
         let Scope::Workspace(workspace) = self.new.scope else { return Err(Refusal::AlreadyMember.into()) };
         if let Some(there) =
             store::members::workspace_member(conn, tenant, workspace, &member.user_id).await?
         {
             return Ok(Outcome::Added(Box::new(there)));
         }
-        let added_by = self.call.user_id();
+        let added_by = self.by.user_id();
         let origin = Origin { added_by, invite: None, at: now };
         store::members::join_workspace(conn, tenant, workspace, &member.user_id, self.new.role, origin)
             .await?;
@@ -237,7 +238,7 @@ impl CreateInvite {
             kind: "member.added",
             invite_id: None,
             workspace_id: Some(workspace),
-            actor: self.call.principal.actor(),
+            actor: self.by.actor(),
             data: Some(json!({ "user_id": member.user_id, "role": self.new.role })),
         });
         Ok(Outcome::Added(Box::new(workspace_member::Model {
@@ -253,14 +254,14 @@ impl CreateInvite {
     }
 
     fn told(&self, work: &mut Work<'_>, kind: &'static str, row: &invite::Model, data: serde_json::Value) {
-        if let Some(seen) = &self.call.sighting {
+        if let Some(seen) = self.by.sighting() {
             work.person(seen.clone());
         }
         work.event(NewEvent {
             kind,
             invite_id: Some(row.id),
             workspace_id: row.workspace_id,
-            actor: self.call.principal.actor(),
+            actor: self.by.actor(),
             data: Some(data),
         });
     }

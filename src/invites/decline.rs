@@ -50,12 +50,12 @@ pub async fn decline(
     Ok(Declined { tenant, workspace_id: row.workspace_id, invite_id: row.id })
 }
 
-struct DeclineInvite {
-    tenant: Arc<settings::Tenant>,
-    person: UserIdentity,
-    answered: Answered,
-    note: Option<String>,
-    previews: Previews,
+pub(super) struct DeclineInvite {
+    pub(super) tenant: Arc<settings::Tenant>,
+    pub(super) person: UserIdentity,
+    pub(super) answered: Answered,
+    pub(super) note: Option<String>,
+    pub(super) previews: Previews,
 }
 
 impl Command for DeclineInvite {

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     actors::{Command, Decision, Work},
     domain::{MasterKeys, Permission, Refusal, Scope},
-    identity::Call,
+    identity::Authority,
     store::{self, events::NewEvent},
 };
 
@@ -31,21 +31,22 @@ pub struct Change {
 /// See the table of [`super`].
 pub async fn edit(
     invites: &Invites,
-    call: Call,
+    by: impl Into<Authority>,
     scope: Scope,
     id: InviteId,
     change: Change,
 ) -> Result<invite::Model, Refusal> {
-    call.principal.require_scope("invites:write")?;
-    let tenant = call.tenant.id;
-    let command = EditInvite { keys: invites.keys()?, invites: invites.clone(), call, scope, id, change };
+    let by = by.into();
+    by.require_scope("invites:write")?;
+    let tenant = by.tenant().id;
+    let command = EditInvite { keys: invites.keys()?, invites: invites.clone(), by, scope, id, change };
     invites.lanes.run(tenant, command).await
 }
 
 struct EditInvite {
     invites: Invites,
     keys: MasterKeys,
-    call: Call,
+    by: Authority,
     scope: Scope,
     id: InviteId,
     change: Change,
@@ -55,8 +56,8 @@ impl Command for EditInvite {
     type Output = invite::Model;
 
     async fn decide(&self, work: &mut Work<'_>) -> Decision<invite::Model> {
-        let standing = self.call.standing(work.conn(), self.scope.workspace()).await?;
-        let mut row = reachable(work, &self.call, standing, self.scope, self.id, Permission::Create).await?;
+        let standing = self.by.standing(work.conn(), self.scope.workspace()).await?;
+        let mut row = reachable(work, &self.by, standing, self.scope, self.id, Permission::Create).await?;
         require_open(&row)?;
         require_ceiling(standing, &row)?;
         let now = work.now().await?;
@@ -69,10 +70,10 @@ impl Command for EditInvite {
             require_ceiling(standing, &row)?;
         }
         if self.change.life.is_given() {
-            row.expires_at = self.change.life.end(&self.call.tenant.invites, now)?;
+            row.expires_at = self.change.life.end(&self.by.tenant().invites, now)?;
         }
         row.updated_at = now;
-        take_over_if_needed(work.conn(), &self.call, &mut row).await?;
+        take_over_if_needed(work.conn(), &self.by, &mut row).await?;
         if past_end {
             renew_link(&mut row, &self.keys)?;
             store::outbox::cancel_for_invite(work.conn(), work.tenant(), row.id, Some(row.version)).await?;
@@ -82,7 +83,7 @@ impl Command for EditInvite {
             kind: "invite.edited",
             invite_id: Some(row.id),
             workspace_id: row.workspace_id,
-            actor: self.call.principal.actor(),
+            actor: self.by.actor(),
             data: Some(json!({ "role": row.role, "expires_at": row.expires_at, "renewed": past_end })),
         });
         Ok(row)

@@ -8,7 +8,7 @@ use crate::{
     actors::Work,
     config::settings::Rate,
     domain::{EmailAddress, Refusal},
-    identity::{Call, PrincipalKind},
+    identity::{Authority, PrincipalKind},
     store::{StoreError, limits, limits::Counter},
 };
 
@@ -18,17 +18,17 @@ pub(super) struct Counters {
 }
 
 impl Counters {
-    /// Those in force for this caller and addressee.
-    pub(super) fn of(call: &Call, email_norm: &str) -> Self {
-        let limits = &call.tenant.limits;
-        let by = match (call.principal.kind, call.user_id()) {
-            (PrincipalKind::UserKey(id) | PrincipalKind::ServiceKey(id, _), _) => limits
+    /// Those in force for this caller and addressee; the operator has none of their own.
+    pub(super) fn of(by: &Authority, email_norm: &str) -> Self {
+        let limits = &by.tenant().limits;
+        let own = match (by.kind(), by.user_id()) {
+            (Some(PrincipalKind::UserKey(id) | PrincipalKind::ServiceKey(id, _)), _) => limits
                 .invites_per_api_key
                 .map(|rate| ("api_key", id.to_string(), rate, "invitations by this API key")),
-            (PrincipalKind::Person, Some(user)) => {
+            (Some(PrincipalKind::Person), Some(user)) => {
                 limits.invites_per_inviter.map(|rate| ("inviter", user.0.clone(), rate, "invitations by you"))
             }
-            (PrincipalKind::Person, None) => None,
+            (Some(PrincipalKind::Person), None) | (None, _) => None,
         };
         let to = limits.invites_per_recipient.map(|rate| {
             // the table must not become a list of addresses
@@ -39,7 +39,7 @@ impl Counters {
         let all = limits
             .invites_per_tenant
             .map(|rate| ("tenant", String::new(), rate, "invitations in this organisation"));
-        let counters = [by, to, all].into_iter().flatten().map(|(kind, subject, rate, what)| {
+        let counters = [own, to, all].into_iter().flatten().map(|(kind, subject, rate, what)| {
             let window = i64::try_from(rate.window.as_millis()).unwrap_or(i64::MAX).max(1);
             (Counter { kind, subject, window }, rate, what)
         });

@@ -93,7 +93,7 @@ pub async fn get(
             let Some(row) = row.filter(|row| scope_of(row) == scope) else {
                 return Ok(Err(Refusal::NotFound));
             };
-            Ok(if may_reach(&call, standing, &row, Permission::Read) {
+            Ok(if may_reach(&call.into(), standing, &row, Permission::Read) {
                 Ok(row)
             } else {
                 Err(Refusal::Forbidden("only admins and whoever sent it may read it"))

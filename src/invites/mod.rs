@@ -10,11 +10,17 @@
 //! | resend | `resend` | `store::invites::rewrite_pending`: status | as revoke, 409 `REVOKED`, `SUPERSEDED`, 429 cooldown |
 //! | edit | `edit` | `store::invites::rewrite_pending`: status | as resend, 409 `EXPIRED` |
 //! | list, get one | `list` | none: reads | 404, 403 |
+//! | inbox; accept and decline by id | `inbox` | as accept and decline, without a version | 404, `EMAIL_NOT_VERIFIED` |
+//! | history, the operator's views | `history` | none: reads | 404 |
+//!
+//! What changes an invite takes an [`Authority`](crate::identity::Authority): a caller's, or the operator's.
 
 pub mod accept;
 pub mod create;
 pub mod decline;
 pub mod edit;
+pub mod history;
+pub mod inbox;
 pub mod limits;
 pub mod list;
 pub mod preview;

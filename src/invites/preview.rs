@@ -115,6 +115,13 @@ impl Previews {
         }
     }
 
+    /// Forgets everything: a name that many show has changed.
+    pub fn invalidate_all(&self) {
+        for epoch in self.epochs.iter() {
+            epoch.fetch_add(1, Ordering::AcqRel);
+        }
+    }
+
     fn epoch(&self, id: InviteId) -> Option<&AtomicU64> {
         let mut hasher = DefaultHasher::new();
         id.hash(&mut hasher);

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     actors::{Command, Decision, Stop, Work},
     domain::{MasterKeys, Permission, Refusal, Scope, Standing},
-    identity::Call,
+    identity::Authority,
     store::{self, events::NewEvent},
 };
 
@@ -24,14 +24,15 @@ use crate::{
 /// See the table of [`super`].
 pub async fn resend(
     invites: &Invites,
-    call: Call,
+    by: impl Into<Authority>,
     scope: Scope,
     id: InviteId,
     rotate: bool,
 ) -> Result<(invite::Model, String), Refusal> {
-    call.principal.require_scope("invites:write")?;
-    let tenant = call.tenant.clone();
-    let command = ResendInvite { keys: invites.keys()?, invites: invites.clone(), call, scope, id, rotate };
+    let by = by.into();
+    by.require_scope("invites:write")?;
+    let tenant = by.tenant().clone();
+    let command = ResendInvite { keys: invites.keys()?, invites: invites.clone(), by, scope, id, rotate };
     let row = invites.lanes.run(tenant.id, command).await?;
     let url = invites.url(&tenant, &row)?;
     Ok((row, url))
@@ -40,7 +41,7 @@ pub async fn resend(
 struct ResendInvite {
     invites: Invites,
     keys: MasterKeys,
-    call: Call,
+    by: Authority,
     scope: Scope,
     id: InviteId,
     rotate: bool,
@@ -50,19 +51,19 @@ impl Command for ResendInvite {
     type Output = invite::Model;
 
     async fn decide(&self, work: &mut Work<'_>) -> Decision<invite::Model> {
-        let standing = self.call.standing(work.conn(), self.scope.workspace()).await?;
-        let mut row = reachable(work, &self.call, standing, self.scope, self.id, Permission::Create).await?;
+        let standing = self.by.standing(work.conn(), self.scope.workspace()).await?;
+        let mut row = reachable(work, &self.by, standing, self.scope, self.id, Permission::Create).await?;
         require_open(&row)?;
         require_ceiling(standing, &row)?;
         let now = work.now().await?;
-        let rules = &self.call.tenant.invites;
+        let rules = &self.by.tenant().invites;
         let revive = now >= row.expires_at;
         let renew = revive || self.rotate || self.keys.get(&row.kid).is_none();
         let left = cooldown_left(&row, rules, now);
         if left > 0 && !renew {
             return Err(cooling_down(left).into());
         }
-        let counters = Counters::of(&self.call, &row.email_norm);
+        let counters = Counters::of(&self.by, &row.email_norm);
         counters.require_room(work, now).await?;
 
         row.updated_at = now;
@@ -73,7 +74,7 @@ impl Command for ResendInvite {
             renew_link(&mut row, &self.keys)?;
             store::outbox::cancel_for_invite(work.conn(), work.tenant(), row.id, Some(row.version)).await?;
         }
-        take_over_if_needed(work.conn(), &self.call, &mut row).await?;
+        take_over_if_needed(work.conn(), &self.by, &mut row).await?;
         owe_mail(work, &mut row, now);
         counters.count(work, now).await?;
         save(work, &self.invites, &row).await?;
@@ -81,7 +82,7 @@ impl Command for ResendInvite {
             kind: "invite.resent",
             invite_id: Some(row.id),
             workspace_id: row.workspace_id,
-            actor: self.call.principal.actor(),
+            actor: self.by.actor(),
             data: Some(json!({ "rotated": renew })),
         });
         let wake = self.invites.wake_mailer.clone();

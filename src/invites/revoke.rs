@@ -7,7 +7,7 @@ use super::{Invites, preview::Previews, scope_of};
 use crate::{
     actors::{Command, Decision, Stop, Work},
     domain::{Permission, Refusal, Scope, Standing},
-    identity::Call,
+    identity::Authority,
     store::{self, events::NewEvent},
 };
 
@@ -15,15 +15,21 @@ use crate::{
 ///
 /// # Errors
 /// See the table of [`super`].
-pub async fn revoke(invites: &Invites, call: Call, scope: Scope, id: InviteId) -> Result<(), Refusal> {
-    call.principal.require_scope("invites:write")?;
-    let tenant = call.tenant.id;
-    let command = RevokeInvite { call, scope, id, previews: invites.previews.clone() };
+pub async fn revoke(
+    invites: &Invites,
+    by: impl Into<Authority>,
+    scope: Scope,
+    id: InviteId,
+) -> Result<(), Refusal> {
+    let by = by.into();
+    by.require_scope("invites:write")?;
+    let tenant = by.tenant().id;
+    let command = RevokeInvite { by, scope, id, previews: invites.previews.clone() };
     invites.lanes.run(tenant, command).await
 }
 
 struct RevokeInvite {
-    call: Call,
+    by: Authority,
     scope: Scope,
     id: InviteId,
     previews: Previews,
@@ -33,10 +39,10 @@ impl Command for RevokeInvite {
     type Output = ();
 
     async fn decide(&self, work: &mut Work<'_>) -> Decision<()> {
-        let standing = self.call.standing(work.conn(), self.scope.workspace()).await?;
-        let row = reachable(work, &self.call, standing, self.scope, self.id, Permission::Revoke).await?;
+        let standing = self.by.standing(work.conn(), self.scope.workspace()).await?;
+        let row = reachable(work, &self.by, standing, self.scope, self.id, Permission::Revoke).await?;
         let now = work.now().await?;
-        if !store::invites::revoke(work.conn(), work.tenant(), row.id, self.call.user_id(), now).await? {
+        if !store::invites::revoke(work.conn(), work.tenant(), row.id, self.by.user_id(), now).await? {
             return match row.status {
                 InviteStatus::Revoked | InviteStatus::Expired => Ok(()),
                 InviteStatus::Declined => Err(Refusal::Declined.into()),
@@ -49,7 +55,7 @@ impl Command for RevokeInvite {
             kind: "invite.revoked",
             invite_id: Some(row.id),
             workspace_id: row.workspace_id,
-            actor: self.call.principal.actor(),
+            actor: self.by.actor(),
             data: None,
         });
         let (previews, id) = (self.previews.clone(), row.id);
@@ -62,16 +68,16 @@ impl Command for RevokeInvite {
 /// and foreign ids get 404, members without the right 403.
 pub(super) async fn reachable(
     work: &Work<'_>,
-    call: &Call,
+    by: &Authority,
     standing: Standing,
     scope: Scope,
     id: InviteId,
     right: Permission,
 ) -> Result<invite::Model, Stop> {
-    call.require_member(standing)?;
+    by.require_member(standing)?;
     let row = store::invites::find(work.conn(), work.tenant(), id).await?;
     let row = row.filter(|row| scope_of(row) == scope).ok_or(Refusal::NotFound)?;
-    if may_reach(call, standing, &row, right) {
+    if may_reach(by, standing, &row, right) {
         Ok(row)
     } else {
         Err(Refusal::Forbidden("only admins and whoever sent it may do that").into())
@@ -79,8 +85,8 @@ pub(super) async fn reachable(
 }
 
 /// Whether the caller holds the right over this invite.
-pub(super) fn may_reach(call: &Call, standing: Standing, row: &invite::Model, right: Permission) -> bool {
-    let sent_it = call.user_id().is_some() && row.inviter.as_ref() == call.user_id();
-    let administers = call.principal.system_admin && right != Permission::Create;
-    sent_it || administers || standing.may(right, scope_of(row), &call.tenant.invites.permissions)
+pub(super) fn may_reach(by: &Authority, standing: Standing, row: &invite::Model, right: Permission) -> bool {
+    let sent_it = by.user_id().is_some() && row.inviter.as_ref() == by.user_id();
+    let administers = by.is_system_admin() && right != Permission::Create;
+    sent_it || administers || standing.may(right, scope_of(row), &by.tenant().invites.permissions)
 }

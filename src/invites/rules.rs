@@ -9,7 +9,7 @@ use crate::{
     actors::Work,
     config::settings,
     domain::{MasterKeys, Refusal, Standing, random},
-    identity::{Call, PrincipalKind},
+    identity::Authority,
     store::{StoreError, api_keys, members},
 };
 
@@ -29,23 +29,20 @@ pub(super) async fn inviter_may_send(
     Ok(standing.may_send(row.role, scope_of(row), &tenant.invites.permissions))
 }
 
-/// Makes the caller the inviter of record.
-pub(super) fn set_inviter(row: &mut invite::Model, call: &Call) {
-    row.inviter = call.user_id().cloned();
-    row.inviter_key = match call.principal.kind {
-        PrincipalKind::ServiceKey(id, _) => Some(id),
-        PrincipalKind::Person | PrincipalKind::UserKey(_) => None,
-    };
+/// Makes them the inviter of record; the operator leaves none.
+pub(super) fn set_inviter(row: &mut invite::Model, by: &Authority) {
+    row.inviter = by.user_id().cloned();
+    row.inviter_key = by.service_key();
 }
 
-/// Makes the caller the inviter of record where the recorded one could not send the invite as it now is.
+/// Makes them the inviter of record where the recorded one could not send the invite as it now is.
 pub(super) async fn take_over_if_needed(
     conn: &impl ConnectionTrait,
-    call: &Call,
+    by: &Authority,
     row: &mut invite::Model,
 ) -> Result<(), StoreError> {
-    if !inviter_may_send(conn, &call.tenant, row).await? {
-        set_inviter(row, call);
+    if !inviter_may_send(conn, by.tenant(), row).await? {
+        set_inviter(row, by);
     }
     Ok(())
 }

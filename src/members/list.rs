@@ -5,6 +5,7 @@ use entity::{Role, TenantId, UserId, user};
 use super::Members;
 use crate::{
     domain::{Refusal, Scope},
+    identity::Call,
     store,
 };
 
@@ -25,6 +26,31 @@ pub struct Member {
 
 /// Rows of one answer at most.
 const MOST: u64 = 10_000;
+
+/// All members that a caller may see: those of a tenant or workspace they belong to.
+///
+/// # Errors
+/// 404 for strangers, 403 for tenant members without access to the workspace.
+pub async fn read(members: &Members, call: Call, scope: Scope) -> Result<Vec<Member>, Refusal> {
+    call.principal.require_scope("members:read")?;
+    let tenant = call.tenant.id;
+    let allowed = members.store.read(async move |db| {
+        let standing = call.standing(&db, scope.workspace()).await?;
+        let there = match scope.workspace() {
+            Some(id) => store::workspaces::find(&db, call.tenant.id, id).await?.is_some(),
+            None => true,
+        };
+        Ok(match call.require_member(standing) {
+            Ok(()) if !there => Err(Refusal::NotFound),
+            Ok(()) if standing.effective(scope).is_none() && !call.principal.system_admin => {
+                Err(Refusal::Forbidden("you have no access to this workspace"))
+            }
+            member => member,
+        })
+    });
+    allowed.await??;
+    list(members, tenant, scope).await
+}
 
 /// All members of a tenant or a workspace, in order of joining. Who may ask is the caller's to judge.
 ///

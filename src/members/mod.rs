@@ -1,10 +1,13 @@
-//! Memberships: list (`list`), change a role (`set_role`), remove (`remove`). The last owner can be neither
+//! Memberships: list (`list`), add (`add`), change a role (`set_role`), remove (`remove`), hand over a tenant
+//! (`transfer`). The last owner can be neither
 //! removed nor demoted; what somebody could no longer send is revoked with their role (`revoke_unsendable`).
 
+pub mod add;
 pub mod list;
 pub mod remove;
 mod revoke_unsendable;
 pub mod set_role;
+pub mod transfer;
 
 use std::sync::Arc;
 
@@ -36,23 +39,5 @@ impl Members {
     fn forget_after(&self, work: &mut Work<'_>, ids: Vec<InviteId>) {
         let forget = self.forget_preview.clone();
         work.after_commit(move || ids.into_iter().for_each(|id| forget(id)));
-    }
-}
-
-/// Who changes memberships: the operator, who may do everything but break an invariant, or a caller.
-#[derive(Clone, Debug)]
-pub enum Authority {
-    /// The command line.
-    Operator,
-    /// A caller of the API, judged by standing and rank.
-    Caller(Box<crate::identity::Call>),
-}
-
-impl Authority {
-    fn actor(&self) -> String {
-        match self {
-            Self::Operator => "operator".to_owned(),
-            Self::Caller(call) => call.principal.actor(),
-        }
     }
 }

@@ -2,20 +2,18 @@
 //! memberships along, passes workspaces they alone owned to the longest-standing tenant owner, and revokes
 //! their pending invites, sent and received.
 
-use std::sync::Arc;
-
 use entity::{Role, UserId};
 use serde_json::json;
 
 use super::{
-    Authority, Members,
+    Members,
     revoke_unsendable::{revoke_addressed, revoke_unsendable},
     set_role::last_owner,
 };
 use crate::{
     actors::{Command, Decision, Stop, Work},
-    config::settings,
     domain::{Refusal, Scope},
+    identity::Authority,
     store::{self, events::NewEvent, members::Origin},
 };
 
@@ -25,18 +23,17 @@ use crate::{
 /// 404 for somebody who is no member, 403 by rank, 409 `LAST_OWNER`.
 pub async fn remove(
     members: &Members,
-    tenant: Arc<settings::Tenant>,
-    by: Authority,
+    by: impl Into<Authority>,
     scope: Scope,
     user: UserId,
 ) -> Result<(), Refusal> {
-    let id = tenant.id;
-    members.lanes.run(id, Remove { members: members.clone(), tenant, by, scope, user }).await
+    let by = by.into();
+    by.require_scope("members:write")?;
+    members.lanes.run(by.tenant().id, Remove { members: members.clone(), by, scope, user }).await
 }
 
 struct Remove {
     members: Members,
-    tenant: Arc<settings::Tenant>,
     by: Authority,
     scope: Scope,
     user: UserId,
@@ -72,7 +69,7 @@ impl Command for Remove {
                 vec![]
             }
         };
-        revoked.extend(revoke_unsendable(work, &self.tenant, &self.user, &self.by.actor()).await?);
+        revoked.extend(revoke_unsendable(work, self.by.tenant(), &self.user, &self.by.actor()).await?);
         work.event(NewEvent {
             kind: "member.removed",
             invite_id: None,
@@ -103,7 +100,7 @@ impl Remove {
                 }
             }
         }
-        let revoked = revoke_addressed(work, &self.tenant, &self.user, &self.by.actor()).await?;
+        let revoked = revoke_addressed(work, self.by.tenant(), &self.user, &self.by.actor()).await?;
         store::members::leave_tenant(conn, tenant, &self.user).await?;
         store::tenants::count_seats(conn, tenant, -1).await?;
         Ok(revoked)

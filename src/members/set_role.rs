@@ -1,15 +1,13 @@
 //! Changing somebody's role in a tenant or a workspace.
 
-use std::sync::Arc;
-
 use entity::{Role, UserId};
 use serde_json::json;
 
-use super::{Authority, Members, revoke_unsendable::revoke_unsendable};
+use super::{Members, revoke_unsendable::revoke_unsendable};
 use crate::{
     actors::{Command, Decision, Work},
-    config::settings,
     domain::{Refusal, Scope},
+    identity::Authority,
     store::{self, events::NewEvent},
 };
 
@@ -19,19 +17,18 @@ use crate::{
 /// 404 for somebody who is no member, 403 by rank, 409 `LAST_OWNER`.
 pub async fn set_role(
     members: &Members,
-    tenant: Arc<settings::Tenant>,
-    by: Authority,
+    by: impl Into<Authority>,
     scope: Scope,
     user: UserId,
     role: Role,
 ) -> Result<(), Refusal> {
-    let id = tenant.id;
-    members.lanes.run(id, SetRole { members: members.clone(), tenant, by, scope, user, role }).await
+    let by = by.into();
+    by.require_scope("members:write")?;
+    members.lanes.run(by.tenant().id, SetRole { members: members.clone(), by, scope, user, role }).await
 }
 
 struct SetRole {
     members: Members,
-    tenant: Arc<settings::Tenant>,
     by: Authority,
     scope: Scope,
     user: UserId,
@@ -78,7 +75,7 @@ impl Command for SetRole {
             data: Some(json!({ "user_id": self.user, "from": held, "to": self.role })),
         });
         if self.role < held {
-            let revoked = revoke_unsendable(work, &self.tenant, &self.user, &self.by.actor()).await?;
+            let revoked = revoke_unsendable(work, self.by.tenant(), &self.user, &self.by.actor()).await?;
             self.members.forget_after(work, revoked);
         }
         Ok(())

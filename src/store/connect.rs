@@ -23,25 +23,55 @@ use crate::config::settings;
 /// How long a write waits for a lock, on either engine.
 const LOCK_WAIT: Duration = Duration::from_secs(1);
 /// How long one statement may run.
-pub(super) const STATEMENT_LIMIT: Duration = Duration::from_millis(1500);
+const STATEMENT_LIMIT: Duration = Duration::from_millis(1500);
 /// How long a request waits for a pooled connection.
 const ACQUIRE_WAIT: Duration = Duration::from_millis(1500);
+
+/// How long a maintenance command waits for a lock: a server may be busy beside it, and nobody else waits.
+const PATIENT_LOCK_WAIT: Duration = Duration::from_secs(30);
+
+/// Whose connections these are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// Requests: short waits, limited statements.
+    Serving,
+    /// One command of the operator: it waits its turn and its statements take the time they need.
+    Maintenance,
+}
+
+impl Purpose {
+    fn lock_wait(self) -> Duration {
+        match self {
+            Self::Serving => LOCK_WAIT,
+            Self::Maintenance => PATIENT_LOCK_WAIT,
+        }
+    }
+
+    fn statement_limit(self) -> Duration {
+        match self {
+            Self::Serving => STATEMENT_LIMIT,
+            // PostgreSQL counts the wait for a lock as part of the statement
+            Self::Maintenance => PATIENT_LOCK_WAIT.saturating_mul(2),
+        }
+    }
+}
 
 /// The instant after which SQLite's writer gives up its statement; PostgreSQL has its own limit.
 #[derive(Clone)]
 pub(super) struct StatementDeadline {
     started: Instant,
+    limit: Duration,
     /// milliseconds since `started`; 0 means none
     at: Arc<AtomicI64>,
 }
 
 impl StatementDeadline {
-    fn new() -> Self {
-        Self { started: Instant::now(), at: Arc::new(AtomicI64::new(0)) }
+    fn new(limit: Duration) -> Self {
+        Self { started: Instant::now(), limit, at: Arc::new(AtomicI64::new(0)) }
     }
 
     pub(super) fn arm(&self) {
-        let at = self.started.elapsed() + STATEMENT_LIMIT;
+        let at = self.started.elapsed() + self.limit;
         self.at.store(i64::try_from(at.as_millis()).unwrap_or(0), Ordering::Relaxed);
     }
 
@@ -55,16 +85,25 @@ impl StatementDeadline {
     }
 }
 
+/// The file of a SQLite database; `None` for PostgreSQL.
+#[must_use]
+pub(super) fn sqlite_file(settings: &settings::Database) -> Option<std::path::PathBuf> {
+    let url = settings.url.expose_secret();
+    let options = url.starts_with("sqlite:").then(|| SqliteConnectOptions::from_str(url).ok())??;
+    Some(options.get_filename().to_path_buf())
+}
+
 pub(super) async fn open(
     settings: &settings::Database,
+    purpose: Purpose,
 ) -> Result<(DatabaseConnection, DatabaseConnection, StatementDeadline), StoreError> {
     let url = settings.url.expose_secret();
-    let deadline = StatementDeadline::new();
+    let deadline = StatementDeadline::new(purpose.statement_limit());
     if url.starts_with("sqlite:") {
-        let (write, read) = open_sqlite(url, settings.max_connections, &deadline).await?;
+        let (write, read) = open_sqlite(url, settings.max_connections, &deadline, purpose).await?;
         Ok((write, read, deadline))
     } else {
-        let pool = open_postgres(url, settings.max_connections).await?;
+        let pool = open_postgres(url, settings.max_connections, purpose).await?;
         Ok((pool.clone(), pool, deadline))
     }
 }
@@ -73,6 +112,7 @@ async fn open_sqlite(
     url: &str,
     connections: u32,
     deadline: &StatementDeadline,
+    purpose: Purpose,
 ) -> Result<(DatabaseConnection, DatabaseConnection), StoreError> {
     let parsed = SqliteConnectOptions::from_str(url)
         .map_err(|e| StoreError::unreachable(format!("database.url is no SQLite address: {e}")))?;
@@ -96,7 +136,7 @@ async fn open_sqlite(
                 .journal_mode(SqliteJournalMode::Wal)
                 // a committed invite survives a power cut; NORMAL would not promise that
                 .synchronous(SqliteSynchronous::Full)
-                .busy_timeout(LOCK_WAIT)
+                .busy_timeout(purpose.lock_wait())
                 .foreign_keys(true)
                 .pragma("cache_size", "-16000")
                 .pragma("temp_store", "memory")
@@ -126,7 +166,11 @@ async fn open_sqlite(
     Ok((write, read))
 }
 
-async fn open_postgres(url: &str, connections: u32) -> Result<DatabaseConnection, StoreError> {
+async fn open_postgres(
+    url: &str,
+    connections: u32,
+    purpose: Purpose,
+) -> Result<DatabaseConnection, StoreError> {
     // one probe, because a pool hides "connection refused" behind its own timeout
     let probe = tokio::time::timeout(Duration::from_secs(5), PgConnection::connect(url)).await;
     match probe {
@@ -143,10 +187,10 @@ async fn open_postgres(url: &str, connections: u32) -> Result<DatabaseConnection
         .sqlx_logging(false)
         .record_stmt_in_spans(false)
         .test_before_acquire_if_idle_for(Duration::from_secs(5));
-    options.map_sqlx_postgres_opts(|o| {
+    options.map_sqlx_postgres_opts(move |o| {
         o.application_name("usher").statement_cache_capacity(256).options([
-            ("lock_timeout", format!("{}ms", LOCK_WAIT.as_millis())),
-            ("statement_timeout", format!("{}ms", STATEMENT_LIMIT.as_millis())),
+            ("lock_timeout", format!("{}ms", purpose.lock_wait().as_millis())),
+            ("statement_timeout", format!("{}ms", purpose.statement_limit().as_millis())),
             ("idle_in_transaction_session_timeout", "15s".to_owned()),
         ])
     });

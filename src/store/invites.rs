@@ -371,3 +371,24 @@ pub async fn find_for_preview(
     };
     Ok(Some(PreviewRow { invite, inviter_name, workspace_name }))
 }
+
+/// Live pending invites to an address, of whatever tenant, in order of making: the inbox. Whoever asks shows
+/// only those of tenants that the caller may see.
+///
+/// # Errors
+/// As any statement.
+pub async fn inbox(
+    conn: &impl ConnectionTrait,
+    email_norm: &str,
+    now: Millis,
+    limit: u64,
+) -> Result<Vec<invite::Model>, DbErr> {
+    invite::Entity::find()
+        .filter(invite::Column::EmailNorm.eq(email_norm))
+        .filter(pending())
+        .filter(invite::Column::ExpiresAt.gt(now))
+        .order_by_asc(invite::Column::Id)
+        .limit(limit)
+        .all(conn)
+        .await
+}

@@ -24,8 +24,15 @@ use std::{future::Future, sync::Arc};
 use sea_orm::{DatabaseConnection, DbBackend, DbErr};
 use tokio::runtime::Handle;
 
+use self::connect::Purpose;
 pub use self::{error::StoreError, tx::Tx};
 use crate::{config::settings, domain::Clock};
+
+/// The file of a SQLite database, for whoever looks after it; `None` for PostgreSQL.
+#[must_use]
+pub fn sqlite_file(settings: &settings::Database) -> Option<std::path::PathBuf> {
+    connect::sqlite_file(settings)
+}
 
 /// Connections and clock of one database; clones share them.
 #[derive(Clone)]
@@ -54,8 +61,29 @@ impl Store {
         runtime: Handle,
         clock: Clock,
     ) -> Result<Self, StoreError> {
+        Self::open(settings, runtime, clock, Purpose::Serving).await
+    }
+
+    /// [`Store::connect`] for one command of the operator: it waits patiently for a busy server's locks.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn connect_for_maintenance(
+        settings: &settings::Database,
+        runtime: Handle,
+        clock: Clock,
+    ) -> Result<Self, StoreError> {
+        Self::open(settings, runtime, clock, Purpose::Maintenance).await
+    }
+
+    async fn open(
+        settings: &settings::Database,
+        runtime: Handle,
+        clock: Clock,
+        purpose: Purpose,
+    ) -> Result<Self, StoreError> {
         let settings = settings.clone();
-        let opened = runtime.spawn(async move { connect::open(&settings).await }).await;
+        let opened = runtime.spawn(async move { connect::open(&settings, purpose).await }).await;
         let (write, read, deadline) = opened.map_err(|_| StoreError::unreachable("connecting failed"))??;
         Ok(Self { inner: Arc::new(Inner { read, write, runtime, clock, deadline }) })
     }

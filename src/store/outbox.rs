@@ -7,7 +7,7 @@
 use entity::{InviteId, Millis, OutboxId, OutboxState, TenantId, outbox};
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, ExprTrait,
-    FromQueryResult, IntoActiveModel, QueryFilter, Statement,
+    FromQueryResult, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect, Statement,
     sea_query::{Expr, OnConflict, Order, Query},
 };
 use uuid::Uuid;
@@ -259,4 +259,24 @@ pub async fn prune(
         .to_owned();
     let forget = outbox::Entity::delete_many().filter(outbox::Column::Id.in_subquery(old));
     Ok(forget.exec(conn).await?.rows_affected)
+}
+
+/// How many mails are in each state, of a tenant or of all. Reads the whole table: for the operator.
+///
+/// # Errors
+/// As any statement.
+pub async fn count_by_state(
+    conn: &impl ConnectionTrait,
+    tenant: Option<TenantId>,
+) -> Result<Vec<(OutboxState, i64)>, DbErr> {
+    let mut query = outbox::Entity::find()
+        .select_only()
+        .column(outbox::Column::State)
+        .column_as(outbox::Column::Id.count(), "mails")
+        .group_by(outbox::Column::State)
+        .order_by_asc(outbox::Column::State);
+    if let Some(tenant) = tenant {
+        query = query.filter(outbox::Column::TenantId.eq(tenant));
+    }
+    query.into_tuple().all(conn).await
 }

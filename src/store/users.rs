@@ -2,7 +2,7 @@
 
 use entity::{Millis, UserId, user};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, ExprTrait, QueryFilter,
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect,
     sea_query::{Expr, OnConflict, Query},
 };
 
@@ -55,6 +55,20 @@ pub async fn find_all(
         return Ok(Vec::new());
     }
     user::Entity::find().filter(user::Column::Id.is_in(ids)).all(conn).await
+}
+
+/// The users with this verified address, the longest known first; at most a hundred.
+///
+/// # Errors
+/// As any statement.
+pub async fn with_email(conn: &impl ConnectionTrait, email_norm: &str) -> Result<Vec<user::Model>, DbErr> {
+    user::Entity::find()
+        .filter(user::Column::EmailNorm.eq(email_norm))
+        .order_by_asc(user::Column::InsertedAt)
+        .order_by_asc(user::Column::Id)
+        .limit(100)
+        .all(conn)
+        .await
 }
 
 /// Whether an id is this issuer's and subject's.

@@ -2,8 +2,10 @@
 
 use entity::{Millis, TenantId, UserId, WorkspaceId, workspace, workspace_member};
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, PaginatorTrait,
-    QueryFilter, QueryOrder, QuerySelect, sea_query::OnConflict,
+    ActiveModelTrait,
+    ActiveValue::Set,
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
+    sea_query::{Expr, OnConflict},
 };
 
 /// The workspace of this id within the tenant.
@@ -139,4 +141,34 @@ pub async fn list(
         .all(conn)
         .await?;
     Ok((rows, total))
+}
+
+/// Writes what may change of a workspace.
+///
+/// # Errors
+/// As any statement.
+pub async fn rewrite(conn: &impl ConnectionTrait, row: workspace::Model) -> Result<(), DbErr> {
+    workspace::Entity::update_many()
+        .col_expr(workspace::Column::Name, Expr::value(row.name))
+        .col_expr(workspace::Column::Description, Expr::value(row.description))
+        .col_expr(workspace::Column::Metadata, Expr::value(row.metadata))
+        .col_expr(workspace::Column::UpdatedAt, Expr::value(row.updated_at))
+        .filter(workspace::Column::Id.eq(row.id))
+        .filter(workspace::Column::TenantId.eq(row.tenant_id))
+        .exec(conn)
+        .await?;
+    Ok(())
+}
+
+/// Deletes a workspace; memberships and invites go with it by foreign key.
+///
+/// # Errors
+/// As any statement.
+pub async fn delete(conn: &impl ConnectionTrait, tenant: TenantId, id: WorkspaceId) -> Result<(), DbErr> {
+    workspace::Entity::delete_many()
+        .filter(workspace::Column::Id.eq(id))
+        .filter(workspace::Column::TenantId.eq(tenant))
+        .exec(conn)
+        .await?;
+    Ok(())
 }

@@ -117,7 +117,7 @@ pub struct ResendInvite {
 }
 
 /// An invite. Its link is in `invite_url` where it was asked for (create, resend), never in lists.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct InviteBody {
     /// Its id.
     pub id: Uuid,

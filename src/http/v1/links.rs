@@ -181,12 +181,25 @@ pub async fn accept_workspace_invite(
 ) -> Result<HttpResponse, ApiError> {
     let family = workspace_family(&caller.at.state);
     let accepted = accepted(&caller, token.into_inner(), Kind::Workspace, family).await?;
-    Ok(HttpResponse::Ok().json(WorkspaceAccepted {
-        accepted: true,
-        workspace_id: accepted.workspace_id.map(|id| id.0),
-        tenant_id: accepted.tenant.id.0,
-        role: accepted.role.as_str(),
-    }))
+    Ok(accepted_answer(&accepted))
+}
+
+/// An acceptance on the wire, by what it was for.
+pub(super) fn accepted_answer(accepted: &Accepted) -> HttpResponse {
+    match accepted.workspace_id {
+        Some(workspace) => HttpResponse::Ok().json(WorkspaceAccepted {
+            accepted: true,
+            workspace_id: Some(workspace.0),
+            tenant_id: accepted.tenant.id.0,
+            role: accepted.role.as_str(),
+        }),
+        None => HttpResponse::Ok().json(OrgAccepted {
+            accepted: true,
+            tenant_id: accepted.tenant.id.0,
+            role: accepted.role.as_str(),
+            tenant: TenantBody::of(&accepted.tenant),
+        }),
+    }
 }
 
 /// Accept an organisation's invitation: makes the tenant membership, exactly once.
@@ -205,12 +218,7 @@ pub async fn accept_org_invite(
     _body: Body<Empty>,
 ) -> Result<HttpResponse, ApiError> {
     let accepted = accepted(&caller, token.into_inner(), Kind::Org, Family::OrgLink).await?;
-    Ok(HttpResponse::Ok().json(OrgAccepted {
-        accepted: true,
-        tenant_id: accepted.tenant.id.0,
-        role: accepted.role.as_str(),
-        tenant: TenantBody::of(&accepted.tenant),
-    }))
+    Ok(accepted_answer(&accepted))
 }
 
 async fn accepted(caller: &Caller, token: String, kind: Kind, family: Family) -> Result<Accepted, ApiError> {

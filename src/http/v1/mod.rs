@@ -3,6 +3,11 @@
 pub mod body;
 pub mod invite_body;
 pub mod links;
+pub mod me;
+pub mod member_body;
 pub mod org_invites;
+pub mod tenant_members;
+pub mod tenants;
 pub mod workspace_invites;
+pub mod workspace_members;
 pub mod workspaces;

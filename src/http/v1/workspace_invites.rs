@@ -1,6 +1,7 @@
 //! Invites into a workspace.
 
 use actix_web::{HttpResponse, delete, get, patch, post, web};
+use entity::Millis;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -61,16 +62,21 @@ pub async fn create_workspace_invite(
     let scope = Scope::Workspace(workspace);
     let (state, call) = caller.within_workspace(workspace).await?;
     let new = body.0.read(scope)?;
-    let now = || state.store.clock().now();
-    Ok(match create::create(&state.invites, call, new).await? {
+    let created = create::create(&state.invites, call, new).await?;
+    Ok(answer(created, state.store.clock().now()))
+}
+
+/// Invited or added, on the wire.
+pub(super) fn answer(created: Created, now: Millis) -> HttpResponse {
+    match created {
         Created::Invited(row, url) => HttpResponse::Created().json(CreateAnswer::Invited {
             r#type: "invited",
-            data: Box::new(InviteBody::of(&row, now()).with_url(url)),
+            data: Box::new(InviteBody::of(&row, now).with_url(url)),
         }),
         Created::Added(member) => {
             HttpResponse::Ok().json(CreateAnswer::Added { r#type: "added", data: MemberRecord::of(&member) })
         }
-    })
+    }
 }
 
 /// List the pending invites of a workspace.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use actix_web::{HttpResponse, get, post, web};
+use actix_web::{HttpResponse, delete, get, patch, post, web};
 use entity::workspace;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -15,7 +15,7 @@ use crate::{
         error::ApiError,
         extract::{Body, Caller, id},
     },
-    workspaces::{create, create::NewWorkspace, list},
+    workspaces::{create, create::NewWorkspace, delete, edit, list},
 };
 
 /// Body of a create.
@@ -166,12 +166,7 @@ pub async fn create_workspace(caller: Caller, body: Body<CreateWorkspace>) -> Re
 
 impl CreateWorkspace {
     fn read(self) -> Result<NewWorkspace, Refusal> {
-        let metadata = self.metadata.unwrap_or_default();
-        if metadata.len() > 50
-            || metadata.iter().any(|(k, v)| k.len() > 64 || v.len() > 500 || has_nul(k) || has_nul(v))
-        {
-            return Err(Refusal::field("metadata", "must have at most 50 short texts"));
-        }
+        let metadata = metadata(self.metadata.unwrap_or_default())?;
         let slug = body::text("slug", self.slug, 64)?;
         if slug.as_ref().is_some_and(|slug| {
             !slug.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
@@ -187,6 +182,18 @@ impl CreateWorkspace {
             external_user_id: body::text("external_user_id", self.external_user_id, 255)?,
             allow_duplicate_name: self.allow_duplicate_name.unwrap_or(false),
         })
+    }
+}
+
+/// A flat map of short texts.
+fn metadata(map: BTreeMap<String, String>) -> Result<BTreeMap<String, String>, Refusal> {
+    let short = |(key, value): (&String, &String)| {
+        key.len() <= 64 && value.len() <= 500 && !has_nul(key) && !has_nul(value)
+    };
+    if map.len() <= 50 && map.iter().all(short) {
+        Ok(map)
+    } else {
+        Err(Refusal::field("metadata", "must have at most 50 short texts"))
     }
 }
 
@@ -223,4 +230,62 @@ pub async fn get_workspace(caller: Caller, path: web::Path<String>) -> Result<Ht
     let (state, call) = caller.within_workspace(workspace).await?;
     let row = list::get(&state.workspaces, call, workspace).await?;
     Ok(HttpResponse::Ok().json(WorkspaceAnswer::of(&row)))
+}
+
+/// Body of an edit; what is absent stays.
+#[derive(Debug, Deserialize, ToSchema)]
+pub struct EditWorkspace {
+    /// Display name, 1 to 64 characters.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// Free text, at most 500 characters.
+    #[serde(default)]
+    pub description: Option<String>,
+    /// Flat map of strings, replaced as a whole.
+    #[serde(default)]
+    #[schema(value_type = Option<std::collections::HashMap<String, String>>)]
+    pub metadata: Option<BTreeMap<String, String>>,
+}
+
+/// Rename a workspace, or change what is noted of it.
+///
+/// **Permissions**: workspace owner or admin, tenant owner or admin.
+#[utoipa::path(tag = "workspaces", operation_id = "edit_workspace",
+    request_body = EditWorkspace,
+    responses(
+        (status = 200, description = "The workspace as it is now", body = WorkspaceAnswer),
+        (status = "4XX", description = "Refused", body = ErrorBody),
+        (status = 503, description = "Not now", body = ErrorBody)))]
+#[patch("/workspaces/{workspace_id}")]
+pub async fn edit_workspace(
+    caller: Caller,
+    path: web::Path<String>,
+    body: Body<EditWorkspace>,
+) -> Result<HttpResponse, ApiError> {
+    let workspace = id(&path)?;
+    let (state, call) = caller.within_workspace(workspace).await?;
+    let new = body.0;
+    let change = edit::Change {
+        name: new.name.map(|name| body::name("name", Some(name))).transpose()?,
+        description: body::text("description", new.description, 500)?,
+        metadata: new.metadata.map(metadata).transpose()?,
+    };
+    let row = edit::edit(&state.workspaces, call, workspace, change).await?;
+    Ok(HttpResponse::Ok().json(WorkspaceAnswer::of(&row)))
+}
+
+/// Delete a workspace with its memberships and invites.
+///
+/// **Permissions**: workspace owner, tenant owner.
+#[utoipa::path(tag = "workspaces", operation_id = "delete_workspace",
+    responses(
+        (status = 204, description = "Deleted"),
+        (status = "4XX", description = "Refused", body = ErrorBody),
+        (status = 503, description = "Not now", body = ErrorBody)))]
+#[delete("/workspaces/{workspace_id}")]
+pub async fn delete_workspace(caller: Caller, path: web::Path<String>) -> Result<HttpResponse, ApiError> {
+    let workspace = id(&path)?;
+    let (state, call) = caller.within_workspace(workspace).await?;
+    delete::delete(&state.workspaces, call, workspace).await?;
+    Ok(HttpResponse::NoContent().finish())
 }

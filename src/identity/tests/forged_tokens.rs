@@ -52,6 +52,12 @@ async fn the_algorithm_is_the_keys_and_never_the_headers() {
         let refused = verify(issuer(), &signer().raw(header, &payload)).await;
         assert!(is_refused(&refused), "{header}: {refused:?}");
     }
+    let other = Signer { alg: Algorithm::PS256, key: rsa.key.clone(), jwk: json!({}), pem: String::new() };
+    assert!(verify(keyed.clone(), &rsa.token(None, &claims("u1"))).await.is_ok());
+    assert!(
+        is_refused(&verify(keyed, &other.token(None, &claims("u1"))).await),
+        "the key could, the issuer does not"
+    );
     let unsigned = signer().raw(r#"{"alg":"none"}"#, &payload);
     let unsigned = unsigned.rsplit_once('.').unwrap().0;
     assert!(is_refused(&verify(issuer(), &format!("{unsigned}.")).await));

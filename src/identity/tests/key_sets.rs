@@ -71,7 +71,7 @@ async fn keys_that_must_not_verify_are_left_out_of_a_set() {
         jwk
     };
     let short = json!({ "kty": "RSA", "kid": "k", "n": URL_SAFE_NO_PAD.encode([0xff; 128]), "e": "AQAB" });
-    let padded = json!({ "kty": "RSA", "kid": "k", "n": URL_SAFE_NO_PAD.encode([[0; 128], [0xff; 128]].concat()), "e": "AQAB" });
+    let padded = json!({ "kty": "RSA", "kid": "k", "n": URL_SAFE_NO_PAD.encode([[0; 128], [0; 128], [0xff; 128]].concat()), "e": "AQAB" });
     for unusable in [
         secret.jwk("k"),
         short,
@@ -262,4 +262,20 @@ async fn one_key_id_in_two_sets_means_two_keys() {
     assert_eq!(bench.verify(&theirs.token(Some("k"), &acmes)).await.unwrap().confined_to, Some(acme));
     assert!(is_refused(&bench.verify(&theirs.token(Some("k"), &claims("u1"))).await));
     assert!(is_refused(&bench.verify(&ours.token(Some("k"), &acmes)).await));
+}
+
+#[tokio::test]
+async fn callers_at_a_cold_start_share_one_fetch_and_all_pass() {
+    let server = KeyServer::start(Mode::Status(500)).await;
+    let ec = Signer::es256();
+    server.publish(&[ec.jwk("k")]);
+    let bench = Arc::new(Bench::new(&server, Policy { cooldown: Duration::from_secs(30), ..QUICK }));
+    let callers = (0..50).map(|n| {
+        let (bench, token) = (Arc::clone(&bench), ec.token(Some("k"), &claims(&format!("u{n}"))));
+        tokio::spawn(async move { bench.verify(&token).await })
+    });
+    for passed in callers.collect::<Vec<_>>() {
+        assert!(passed.await.unwrap().is_ok());
+    }
+    assert_eq!(server.fetches(), 1);
 }

@@ -55,16 +55,17 @@ struct Bench {
     store: Store,
     auth: Authenticator,
     settings: Settings,
+    _folder: Folder,
 }
 
 impl Bench {
     async fn new() -> Self {
         let id = TenantId::new();
-        let store = store_with(id).await;
+        let (store, folder) = store_with(id).await;
         let settings =
             settings(vec![issuer()], vec![tenant(id, &["ann@example.com"], vec![tenant_issuer(id)])]);
         let auth = Authenticator::new(store.clone(), &settings).unwrap();
-        let bench = Self { tenant: id, store, auth, settings };
+        let bench = Self { tenant: id, store, auth, settings, _folder: folder };
         assert!(bench.see(vec![sighting("u1", ISSUER, "u1")]).await.is_empty());
         bench
     }
@@ -216,10 +217,16 @@ async fn a_key_falls_with_its_issuer_and_keeps_its_confinement() {
     assert_eq!(at(Some(TenantId::new())).await, Err(Refusal::NotFound));
 
     let mut later = bench.settings.clone();
-    later.admins = vec![UserId("u1".into())];
+    later.admins = vec![UserId("u1".into()), UserId("acme:u1".into())];
     bench.auth.replace(Trust::compile(&later).unwrap());
     assert!(bench.call(&key).await.unwrap().system_admin, "a listed person's unpinned key");
     assert!(!bench.call(&confined).await.unwrap().system_admin);
+
+    assert!(bench.see(vec![sighting("acme:u1", "https://login.acme.test", "u1")]).await.is_empty());
+    let theirs =
+        |row: &mut api_key::Model| (row.issuer, row.user_id) = (None, Some(UserId("acme:u1".into())));
+    let (tenants, _) = bench.add(theirs).await;
+    assert!(!bench.call(&tenants).await.unwrap().system_admin, "a listed id of a tenant's issuer");
 
     later.issuers[0].issuer = "https://new.example.test".into();
     bench.auth.replace(Trust::compile(&later).unwrap());

@@ -150,17 +150,26 @@ fn settings(issuers: Vec<Issuer>, tenants: Vec<Tenant>) -> Settings {
     }
 }
 
+/// A folder that goes with the test.
+struct Folder(std::path::PathBuf);
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
 /// A migrated database file of its own, with one tenant's row.
-async fn store_with(tenant: TenantId) -> Store {
-    let file = std::env::temp_dir().join(format!("usher-identity-{}.db", uuid::Uuid::now_v7()));
-    let database =
-        Database { url: SecretString::from(format!("sqlite://{}", file.display())), max_connections: 4 };
+async fn store_with(tenant: TenantId) -> (Store, Folder) {
+    let folder = Folder(std::env::temp_dir().join(format!("usher-identity-{}", uuid::Uuid::now_v7())));
+    let url = format!("sqlite://{}", folder.0.join("usher.db").display());
+    let database = Database { url: SecretString::from(url), max_connections: 4 };
     migrate::up(&database).await.unwrap();
     let store = Store::connect(&database, Handle::current(), Clock::default()).await.unwrap();
     let tx = store.tenant_write(tenant).await.unwrap();
     crate::store::tenants::sync(tx.conn(), tenant, "acme", "Acme", Millis(1)).await.unwrap();
     tx.commit().await.unwrap();
-    store
+    (store, folder)
 }
 
 /// Now, in seconds.

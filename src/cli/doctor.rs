@@ -1,0 +1,6 @@
+//! x
+use super::{Globals, failure::Failure};
+/// Runs
+pub fn run(_: &Globals, _: bool) -> Result<(), Failure> {
+    Ok(())
+}

@@ -1,0 +1,143 @@
+//! What waits for a person: their pending invites across tenants, accepted or declined by id. Without a link
+//! the credential alone proves the address, so it has to be a verified one.
+
+use entity::{InviteId, TenantId, invite};
+
+use super::{
+    Invites,
+    accept::{AcceptInvite, Accepted},
+    decline::{DeclineInvite, Declined},
+    proof::{Answered, Kind, address_of, require_verified},
+};
+use crate::{
+    domain::{Refusal, authority::agrees},
+    identity::{Principal, UserIdentity},
+    store,
+};
+
+/// Rows of one answer at most.
+const MOST: u64 = 1_000;
+
+/// A pending invite and the names that go with it. Never its link.
+#[derive(Clone, Debug)]
+pub struct Waiting {
+    /// The row.
+    pub invite: invite::Model,
+    /// Display name of the tenant.
+    pub tenant_name: String,
+    /// Display name of the workspace.
+    pub workspace_name: Option<String>,
+}
+
+/// The live pending invites to the caller's address; on a tenant's own host, that tenant's only.
+///
+/// # Errors
+/// 403 `EMAIL_NOT_VERIFIED` where no tenant would take the address as it is.
+pub async fn inbox(
+    invites: &Invites,
+    principal: &Principal,
+    within: Option<TenantId>,
+) -> Result<Vec<Waiting>, Refusal> {
+    let person = principal.person()?.clone();
+    let snapshot = invites.registry.current();
+    let mut taken_by = snapshot
+        .settings
+        .tenants
+        .iter()
+        .filter(|tenant| require_verified(&tenant.invites, &person, false).is_ok())
+        .filter(|tenant| {
+            agrees(principal.confined_to, tenant.id) && within.is_none_or(|only| only == tenant.id)
+        })
+        .peekable();
+    if person.email.is_none() || taken_by.peek().is_none() && person.verified_email().is_none() {
+        return Err(Refusal::EmailNotVerified);
+    }
+    let tenants: Vec<TenantId> = taken_by.map(|tenant| tenant.id).collect();
+    let now = invites.store.clock().now();
+    let address = address_of(&person).to_owned();
+    let rows = invites
+        .store
+        .read(async move |db| {
+            let rows = store::invites::inbox(&db, &address, now, MOST).await?;
+            let mut named = Vec::with_capacity(rows.len());
+            for row in rows.into_iter().filter(|row| tenants.contains(&row.tenant_id)) {
+                let workspace = match row.workspace_id {
+                    Some(id) => store::workspaces::find(&db, row.tenant_id, id).await?.map(|w| w.name),
+                    None => None,
+                };
+                named.push((row, workspace));
+            }
+            Ok(named)
+        })
+        .await?;
+    Ok(rows
+        .into_iter()
+        .filter_map(|(invite, workspace_name)| {
+            let tenant_name = snapshot.tenant(invite.tenant_id)?.name.clone();
+            Some(Waiting { invite, tenant_name, workspace_name })
+        })
+        .collect())
+}
+
+/// Accepts by id.
+///
+/// # Errors
+/// 404 for an invite that is not the caller's; otherwise as accepting by link.
+pub async fn accept(
+    invites: &Invites,
+    principal: &Principal,
+    within: Option<TenantId>,
+    id: InviteId,
+) -> Result<Accepted, Refusal> {
+    let (person, row, tenant) = own(invites, principal, within, id).await?;
+    let command = AcceptInvite {
+        tenant: tenant.clone(),
+        person,
+        kind: principal.kind,
+        answered: Answered { id, version: None },
+        previews: invites.previews.clone(),
+    };
+    let (workspace_id, role) = invites.lanes.run(tenant.id, command).await?;
+    Ok(Accepted { tenant, workspace_id, role, invite_id: row.id })
+}
+
+/// Declines by id.
+///
+/// # Errors
+/// 404 for an invite that is not the caller's; otherwise as declining by link.
+pub async fn decline(
+    invites: &Invites,
+    principal: &Principal,
+    within: Option<TenantId>,
+    id: InviteId,
+    note: Option<String>,
+) -> Result<Declined, Refusal> {
+    let (person, row, tenant) = own(invites, principal, within, id).await?;
+    let command = DeclineInvite {
+        tenant: tenant.clone(),
+        person,
+        answered: Answered { id, version: None },
+        note,
+        previews: invites.previews.clone(),
+    };
+    invites.lanes.run(tenant.id, command).await?;
+    Ok(Declined { tenant, workspace_id: row.workspace_id, invite_id: row.id })
+}
+
+/// The invite of this id, if it is addressed to the caller and its tenant is served here.
+async fn own(
+    invites: &Invites,
+    principal: &Principal,
+    within: Option<TenantId>,
+    id: InviteId,
+) -> Result<(UserIdentity, invite::Model, std::sync::Arc<crate::config::settings::Tenant>), Refusal> {
+    let person = principal.person()?.clone();
+    let row = invites.store.read(async move |db| store::invites::find_for_link(&db, id).await).await?;
+    let row = row
+        .filter(|row| row.email_norm == address_of(&person) && agrees(principal.confined_to, row.tenant_id));
+    let row = row.ok_or(Refusal::NotFound)?;
+    let tenant = invites.served(&row, Kind::Any, within).map_err(|_| Refusal::NotFound)?;
+    // an unverified claim to somebody's address learns nothing of their invites
+    require_verified(&tenant.invites, &person, false)?;
+    Ok((person, row, tenant))
+}
