@@ -29,6 +29,7 @@ use crate::{
     },
     identity::{Authenticator, Trust},
     invites::Invites,
+    keys::Keys,
     mail::{Deps, Mailbox, Mailer, MailerHandle, Transports},
     members::Members,
     store::{Store, StoreError, api_keys, migrate},
@@ -283,6 +284,7 @@ async fn build(runtime: &Runtime, loaded: &Loaded) -> Result<Parts, StartError> 
 
     let wake = mailer.clone();
     let invites = Invites::new(store.clone(), lanes.clone(), registry.clone(), move || wake.wake());
+    let verdicts = auth.clone();
     let (previews, names) = (invites.previews().clone(), invites.previews().clone());
     let tenants = Tenants::new(store.clone(), lanes.clone());
     tenants::sync::sync(&tenants, &settings.tenants).await?;
@@ -291,6 +293,7 @@ async fn build(runtime: &Runtime, loaded: &Loaded) -> Result<Parts, StartError> 
         auth: auth.clone(),
         invites,
         workspaces: Workspaces::new(store.clone(), lanes.clone(), move || names.invalidate_all()),
+        keys: Keys::new(store.clone(), lanes.clone(), registry.clone(), move || verdicts.keys_changed()),
         members: Members::new(store.clone(), lanes.clone(), move |id| previews.invalidate(id)),
         tenants,
         store: store.clone(),

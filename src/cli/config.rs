@@ -79,7 +79,7 @@ fn check(globals: &Globals, as_json: bool) -> Result<(), Failure> {
             if !as_json {
                 let settings = &loaded.settings;
                 let (tenants, issuers) = (settings.tenants.len(), settings.all_issuers().count());
-                output::line(&format!("ok: {tenants} tenants, {issuers} issuers"))?;
+                output::line(&format!("ok (tenants: {tenants}, issuers: {issuers})"))?;
             }
             Ok(())
         }

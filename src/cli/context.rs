@@ -31,16 +31,12 @@ pub struct Context {
     pub lanes: Lanes,
 }
 
-/// Reads the configuration, with its warnings on standard error.
+/// Reads the configuration. Its warnings are for `config check`, `doctor` and `serve` to tell.
 ///
 /// # Errors
 /// What is wrong with it.
 pub fn load(globals: &Globals) -> Result<Loaded, Failure> {
-    let loaded = config::load(&globals.source())?;
-    for warning in &loaded.warnings {
-        eprintln!("warning: {warning}");
-    }
-    Ok(loaded)
+    Ok(config::load(&globals.source())?)
 }
 
 /// Runs a future on a runtime of its own, within an actix system.

@@ -262,8 +262,8 @@ fn page(history: &History) -> String {
     };
     let place = row.workspace_id.map_or_else(|| "the tenant".to_owned(), |id| format!("workspace {id}"));
     let delivery = match &row.delivery_detail {
-        Some(detail) => format!("{} ({detail}), {} queued so far", row.delivery, row.mails),
-        None => format!("{}, {} queued so far", row.delivery, row.mails),
+        Some(detail) => format!("{} ({detail}), {} so far", row.delivery, row.mails),
+        None => format!("{}, {} so far", row.delivery, row.mails),
     };
     let facts = [
         ("invite", row.id.to_string()),

@@ -36,6 +36,7 @@ use crate::{app, config::Source, dev, http, telemetry};
     name = "usher",
     version,
     arg_required_else_help = true,
+    verbatim_doc_comment,
     after_help = "\
 Configuration: `usher.toml` and one file per tenant in `tenants/`, below --config. Every key can be overridden by
 an environment variable, as in USHER__SERVER__LISTEN=0.0.0.0:8080 or USHER__TOKENS__KEYS__0__SECRET_FILE=/run/key;
@@ -111,28 +112,28 @@ enum Command {
     #[command(verbatim_doc_comment)]
     Dev,
     /// Checks and shows the configuration.
-    #[command(subcommand, arg_required_else_help = true)]
+    #[command(subcommand, arg_required_else_help = true, verbatim_doc_comment)]
     Config(config::Verb),
     /// Brings the schema of the database up or down.
-    #[command(subcommand, arg_required_else_help = true)]
+    #[command(subcommand, arg_required_else_help = true, verbatim_doc_comment)]
     Migrate(migrate::Verb),
     /// Mints bearer tokens for trying things out.
-    #[command(subcommand, arg_required_else_help = true)]
+    #[command(subcommand, arg_required_else_help = true, verbatim_doc_comment)]
     Token(token::Verb),
     /// Makes, lists and revokes API keys.
-    #[command(subcommand, arg_required_else_help = true)]
+    #[command(subcommand, arg_required_else_help = true, verbatim_doc_comment)]
     ApiKey(api_key::Verb),
     /// Lists tenants.
-    #[command(subcommand, arg_required_else_help = true)]
+    #[command(subcommand, arg_required_else_help = true, verbatim_doc_comment)]
     Tenant(tenant::Verb),
     /// Lists members, changes their roles, removes them.
-    #[command(subcommand, arg_required_else_help = true)]
+    #[command(subcommand, arg_required_else_help = true, verbatim_doc_comment)]
     Member(member::Verb),
     /// Creates, lists, shows, resends and revokes invites.
-    #[command(subcommand, arg_required_else_help = true)]
+    #[command(subcommand, arg_required_else_help = true, verbatim_doc_comment)]
     Invite(invite::Verb),
     /// Lists mails owed, tries given-up ones again, shows what a mail looks like.
-    #[command(subcommand, arg_required_else_help = true)]
+    #[command(subcommand, arg_required_else_help = true, verbatim_doc_comment)]
     Mail(mail::Verb),
     /// Prints the OpenAPI document, as the server has it at /openapi.json.
     ///

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use actix_web::{HttpRequest, HttpResponse, http::header, web};
 use minijinja::{Environment, Value, context};
-use serde_json::json;
+use serde::Serialize;
 
 use crate::{
     domain::{Clock, Refusal, clock::rfc3339},
@@ -23,6 +23,13 @@ static TEMPLATES: LazyLock<Result<Environment<'static>, minijinja::Error>> = Laz
     Ok(environment)
 });
 
+/// The mails as JSON.
+#[derive(Serialize)]
+struct List {
+    data: Vec<Mail>,
+    total: usize,
+}
+
 /// All mails, the newest last as JSON and first on the page.
 pub(super) async fn show(
     req: HttpRequest,
@@ -32,7 +39,7 @@ pub(super) async fn show(
     let mails = mailbox.list();
     if wants_json(&req) {
         let total = mails.len();
-        return Ok(HttpResponse::Ok().json(json!({ "data": mails, "total": total })));
+        return Ok(HttpResponse::Ok().json(List { data: mails, total }));
     }
     let page = page(mails, &clock).map_err(|error| {
         tracing::error!(%error, "the mailbox page cannot be rendered");

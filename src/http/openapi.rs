@@ -17,6 +17,7 @@ use super::routes;
         (name = "org-invites", description = "Invitations into an organisation (tenant)"),
         (name = "tenants", description = "Organisations (tenants)"),
         (name = "white-label", description = "Looks and domain of an organisation"),
+        (name = "api-keys", description = "API keys"),
         (name = "inbox", description = "What waits for the caller"),
         (name = "workspaces", description = "Workspaces"),
         (name = "workspace-members", description = "Memberships in a workspace"),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     config::settings, http::edge::limits::AddressLimits, identity::Authenticator, invites::Invites,
-    members::Members, store::Store, tenancy::Registry, tenants::Tenants, workspaces::Workspaces,
+    keys::Keys, members::Members, store::Store, tenancy::Registry, tenants::Tenants, workspaces::Workspaces,
 };
 
 /// Shared by all workers.
@@ -17,6 +17,8 @@ pub struct State {
     pub invites: Invites,
     /// Workspaces.
     pub workspaces: Workspaces,
+    /// API keys.
+    pub keys: Keys,
     /// Memberships.
     pub members: Members,
     /// Tenants.

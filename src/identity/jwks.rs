@@ -218,6 +218,24 @@ struct Fetched {
     digest: [u8; 32],
 }
 
+/// Fetches a set once, for an operator who asks whether it can be had: how many usable keys it holds.
+///
+/// # Errors
+/// Why it cannot be had.
+pub async fn probe(runtime: &Handle, url: &str) -> Result<usize, &'static str> {
+    let sets = KeySets::new(runtime.clone(), Policy::default());
+    let url = url.to_owned();
+    let fetching = runtime.spawn(async move {
+        let limit = sets.shared.policy.timeout;
+        tokio::time::timeout(limit, download(&sets.shared, &url)).await
+    });
+    match fetching.await {
+        Ok(Ok(fetched)) => fetched.map(|fetched| fetched.keys.len()),
+        Ok(Err(_)) => Err("it did not answer in time"),
+        Err(_) => Err("fetching it was torn down"),
+    }
+}
+
 /// One GET without redirects, read up to the cap.
 async fn download(shared: &Shared, url: &str) -> Result<Fetched, &'static str> {
     let url = Url::parse(url).map_err(|_| "its address is no URL")?;

@@ -1,14 +1,16 @@
-//! API keys as the operator makes them: create (`create`), list (`list`), revoke (`revoke`). Only the operator
-//! asserts an address without a credential that proves it, or makes a key without a person.
+//! API keys: as the operator makes them (`create`, `list`, `revoke`), and as people do for themselves (`own`).
+//! Only the operator asserts an address without a credential that proves it, or makes a key without a person.
 //!
 //! | operation | file | the guard that decides | refusals |
 //! |---|---|---|---|
 //! | create | `create` | the hash is unique; a user's id belongs to whom it first reached | 404 tenant |
 //! | list | `list` | none: a read | |
+//! | mint, list, edit, rotate, revoke one's own | `own` | the hash is unique; not revoked | 404, 403 scopes |
 //! | revoke | `revoke` | `store::api_keys::revoke`: not revoked yet | 404 |
 
 pub mod create;
 pub mod list;
+pub mod own;
 pub mod revoke;
 
 use std::sync::Arc;

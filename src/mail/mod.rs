@@ -8,6 +8,7 @@ mod handle;
 pub mod letter;
 pub mod mailer;
 pub mod render;
+pub mod requeue;
 mod round;
 mod schedule;
 mod share;

@@ -171,15 +171,7 @@ async fn open_postgres(
     connections: u32,
     purpose: Purpose,
 ) -> Result<DatabaseConnection, StoreError> {
-    // one probe, because a pool hides "connection refused" behind its own timeout
-    let probe = tokio::time::timeout(Duration::from_secs(5), PgConnection::connect(url)).await;
-    match probe {
-        Ok(Ok(connection)) => {
-            let _ = connection.close().await;
-        }
-        Ok(Err(error)) => return Err(StoreError::unreachable(format!("cannot reach PostgreSQL: {error}"))),
-        Err(_) => return Err(StoreError::unreachable("cannot reach PostgreSQL: no answer in 5 s")),
-    }
+    probe_postgres(url).await?;
     let mut options = ConnectOptions::new(url);
     options
         .max_connections(connections.max(2))
@@ -199,9 +191,24 @@ async fn open_postgres(
         .map_err(|e| StoreError::unreachable(format!("cannot reach PostgreSQL: {e}")))
 }
 
+/// One connection, because a pool hides "connection refused" behind its own timeout.
+async fn probe_postgres(url: &str) -> Result<(), StoreError> {
+    match tokio::time::timeout(Duration::from_secs(5), PgConnection::connect(url)).await {
+        Ok(Ok(connection)) => {
+            let _ = connection.close().await;
+            Ok(())
+        }
+        Ok(Err(error)) => Err(StoreError::unreachable(format!("cannot reach PostgreSQL: {error}"))),
+        Err(_) => Err(StoreError::unreachable("cannot reach PostgreSQL: no answer in 5 s")),
+    }
+}
+
 /// One connection without the limits of requests, for migrations and maintenance.
 pub(super) async fn open_unlimited(settings: &settings::Database) -> Result<DatabaseConnection, StoreError> {
     let url = settings.url.expose_secret();
+    if !url.starts_with("sqlite:") {
+        probe_postgres(url).await?;
+    }
     let mut options = ConnectOptions::new(url);
     options.max_connections(1).sqlx_logging(false).record_stmt_in_spans(false);
     options.map_sqlx_sqlite_opts(|o| {

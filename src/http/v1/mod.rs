@@ -1,5 +1,6 @@
 //! Version 1 of the API: one file per resource, each route a thin translation onto its use case.
 
+pub mod api_keys;
 pub mod body;
 pub mod invite_body;
 pub mod links;

@@ -133,6 +133,17 @@ impl SmtpRelay {
         Ok(connection)
     }
 
+    /// Whether the relay can be used: connects, speaks TLS and logs in as for a mail, sends none, and leaves.
+    ///
+    /// # Errors
+    /// The class of what failed; the log says more.
+    pub async fn probe(&self) -> Result<(), &'static str> {
+        let mut connection =
+            timeout(CONNECT_LIMIT, self.connect()).await.map_err(|_| "connect_timeout")??;
+        let _ = timeout(REUSE_LIMIT, connection.quit()).await;
+        Ok(())
+    }
+
     fn tls(&self) -> Result<TlsParameters, &'static str> {
         if let Some(parameters) = self.tls.get() {
             return Ok(parameters.clone());

@@ -1,6 +1,0 @@
-//! x
-use super::{Globals, failure::Failure};
-/// Runs
-pub fn run(_: &Globals, _: bool) -> Result<(), Failure> {
-    Ok(())
-}

@@ -1,0 +1,158 @@
+//! Looking into the database of a test from outside the server: counts and texts by plain SQL that both
+//! engines read, and the invariants that must hold after anything.
+
+use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, Statement};
+
+use super::server::{Engine, TestServer};
+
+/// A connection of the test's own.
+pub struct Inspector {
+    db: DatabaseConnection,
+    engine: Engine,
+}
+
+impl TestServer {
+    /// Opens a connection of the test's own to the server's rows.
+    pub async fn inspect(&self) -> Inspector {
+        let mut options = ConnectOptions::new(self.database_url());
+        options.max_connections(1).sqlx_logging(false);
+        Inspector { db: Database::connect(options).await.unwrap(), engine: self.engine }
+    }
+}
+
+impl Inspector {
+    /// The number that a `SELECT count(*) AS n …` gives.
+    pub async fn count(&self, sql: &str) -> i64 {
+        let row = self.db.query_one_raw(self.statement(sql)).await.unwrap().unwrap();
+        row.try_get::<i64>("", "n").unwrap()
+    }
+
+    /// The texts that a `SELECT … AS t …` gives.
+    pub async fn texts(&self, sql: &str) -> Vec<String> {
+        let rows = self.db.query_all_raw(self.statement(sql)).await.unwrap();
+        rows.iter().map(|row| row.try_get::<Option<String>>("", "t").unwrap().unwrap_or_default()).collect()
+    }
+
+    /// Runs a statement and tells how many rows it changed.
+    pub async fn execute(&self, sql: &str) -> u64 {
+        self.db.execute_raw(self.statement(sql)).await.unwrap().rows_affected()
+    }
+
+    fn statement(&self, sql: &str) -> Statement {
+        Statement::from_string(self.db.get_database_backend(), sql)
+    }
+
+    /// An id as this engine writes it in SQL.
+    pub fn id(&self, id: &str) -> String {
+        match self.engine {
+            Engine::Sqlite => format!("x'{}'", id.replace('-', "")),
+            Engine::Postgres => format!("'{id}'::uuid"),
+        }
+    }
+
+    /// Fails unless everything that must always hold does.
+    pub async fn assert_sound(&self) {
+        self.assert_none(INVARIANTS).await;
+        if self.engine == Engine::Sqlite {
+            assert_eq!(self.texts("SELECT integrity_check AS t FROM pragma_integrity_check").await, ["ok"]);
+        }
+    }
+
+    /// Fails unless, nobody having been removed, every acceptance has its memberships.
+    pub async fn assert_nobody_missing(&self) {
+        self.assert_none(WHILE_NOBODY_LEAVES).await;
+    }
+
+    async fn assert_none(&self, table: &[(&str, &str)]) {
+        for (what, sql) in table {
+            assert_eq!(self.count(sql).await, 0, "{what}");
+        }
+    }
+
+    /// Every text of every column of every table, for looking for what must not be there.
+    pub async fn dump(&self) -> String {
+        let tables = match self.engine {
+            Engine::Sqlite => self.texts("SELECT name AS t FROM sqlite_master WHERE type = 'table'").await,
+            Engine::Postgres => {
+                self.texts("SELECT tablename::text AS t FROM pg_tables WHERE schemaname = 'public'").await
+            }
+        };
+        let mut dump = String::new();
+        for table in tables {
+            let row = match self.engine {
+                Engine::Sqlite => self.quoted_columns(&table).await,
+                Engine::Postgres => "x::text".to_owned(),
+            };
+            let rows = self.texts(&format!("SELECT {row} AS t FROM \"{table}\" AS x")).await;
+            dump.push_str(&rows.join("\n"));
+            dump.push('\n');
+        }
+        dump
+    }
+
+    /// All columns of a SQLite table as one text, blobs in hexadecimal.
+    async fn quoted_columns(&self, table: &str) -> String {
+        let columns = self.texts(&format!("SELECT name AS t FROM pragma_table_info('{table}')")).await;
+        columns.iter().map(|c| format!("quote(\"{c}\")")).collect::<Vec<_>>().join(" || ' ' || ")
+    }
+}
+
+/// What may never be, each as a count that must be zero.
+const INVARIANTS: &[(&str, &str)] = &[
+    (
+        "a membership made by an invite that was not accepted",
+        "SELECT count(*) AS n FROM tenant_members m JOIN invites i ON i.id = m.invite_id \
+         WHERE i.status <> 'accepted'",
+    ),
+    (
+        "a workspace membership made by an invite that was not accepted",
+        "SELECT count(*) AS n FROM workspace_members m JOIN invites i ON i.id = m.invite_id \
+         WHERE i.status <> 'accepted'",
+    ),
+    (
+        "a workspace member who is no tenant member",
+        "SELECT count(*) AS n FROM workspace_members w WHERE NOT EXISTS (SELECT 1 FROM tenant_members m \
+         WHERE m.tenant_id = w.tenant_id AND m.user_id = w.user_id)",
+    ),
+    (
+        "a tenant with members and without an owner",
+        "SELECT count(*) AS n FROM tenants t WHERE EXISTS (SELECT 1 FROM tenant_members m WHERE \
+         m.tenant_id = t.id) AND NOT EXISTS (SELECT 1 FROM tenant_members m WHERE m.tenant_id = t.id \
+         AND m.role = 'owner')",
+    ),
+    (
+        "a seat count that is not the number of members",
+        "SELECT count(*) AS n FROM tenants t WHERE t.seats_used <> \
+         (SELECT count(*) FROM tenant_members m WHERE m.tenant_id = t.id)",
+    ),
+    (
+        "two pending invites of one scope and address",
+        "SELECT count(*) AS n FROM (SELECT 1 FROM invites WHERE status = 'pending' \
+         GROUP BY tenant_id, workspace_id, email_norm HAVING count(*) > 1) AS twice",
+    ),
+    (
+        "a gap in the numbers of a tenant's events",
+        "SELECT count(*) AS n FROM tenants t WHERE t.event_seq <> \
+         (SELECT count(*) FROM events e WHERE e.tenant_id = t.id) OR t.event_seq <> \
+         (SELECT coalesce(max(e.seq), 0) FROM events e WHERE e.tenant_id = t.id)",
+    ),
+    (
+        "an invite accepted at or after its end of life",
+        "SELECT count(*) AS n FROM invites WHERE accepted_at >= expires_at",
+    ),
+];
+
+/// What may not be as long as nobody is removed.
+const WHILE_NOBODY_LEAVES: &[(&str, &str)] = &[
+    (
+        "an accepted invite without its membership",
+        "SELECT count(*) AS n FROM invites i WHERE i.status = 'accepted' AND NOT EXISTS \
+         (SELECT 1 FROM tenant_members m WHERE m.tenant_id = i.tenant_id AND m.user_id = i.accepted_by)",
+    ),
+    (
+        "an accepted workspace invite without its workspace membership",
+        "SELECT count(*) AS n FROM invites i WHERE i.status = 'accepted' AND i.workspace_id IS NOT NULL \
+         AND NOT EXISTS (SELECT 1 FROM workspace_members m \
+                         WHERE m.workspace_id = i.workspace_id AND m.user_id = i.accepted_by)",
+    ),
+];
