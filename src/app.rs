@@ -346,6 +346,7 @@ fn public_server(
             .app_data(clock.clone())
             .app_data(mailbox.clone())
             .app_data(edge::methods::query_config())
+            .app_data(edge::methods::path_config())
             .into_utoipa_app()
             .configure(routes::api)
             .split_for_parts();

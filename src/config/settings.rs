@@ -335,6 +335,14 @@ impl Settings {
     }
 }
 
+impl Settings {
+    /// The ways mails leave: those of the tenants, or the server's if there is none.
+    pub fn transports(&self) -> impl Iterator<Item = &Transport> {
+        let servers = self.tenants.is_empty().then_some(&self.mail.transport);
+        self.tenants.iter().map(|tenant| &tenant.mail.transport).chain(servers)
+    }
+}
+
 /// Whether an address to listen on can be reached from other machines.
 #[must_use]
 pub fn listens_beyond_loopback(listen: &str) -> bool {

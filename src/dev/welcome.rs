@@ -66,7 +66,10 @@ impl<'a> Demo<'a> {
         let signs = |issuer: &&Issuer| matches!(issuer.keys, IssuerKeys::Hs256(_));
         let tenant = settings.tenants.iter().find(|tenant| !tenant.owners.is_empty())?;
         let issuer = settings.issuers.iter().chain(&tenant.issuers).find(signs)?;
-        Some(Self { issuer, tenant, at: home(tenant, port).unwrap_or_else(|| origin.to_owned()) })
+        // only names below `localhost` lead here from everywhere
+        let local = tenant.domains.first().is_some_and(|host| host.as_str().ends_with(".localhost"));
+        let at = home(tenant, port).filter(|_| local).unwrap_or_else(|| origin.to_owned());
+        Some(Self { issuer, tenant, at })
     }
 
     fn token(&self, subject: &str, email: &str) -> Result<String, StartError> {

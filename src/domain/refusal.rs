@@ -99,6 +99,18 @@ pub enum Refusal {
         /// The limit in bytes.
         limit: usize,
     },
+    /// A request target beyond the limit.
+    UriTooLong {
+        /// The limit in bytes.
+        limit: usize,
+    },
+    /// Headers beyond the limits.
+    HeadersTooLarge {
+        /// Fields at most.
+        fields: usize,
+        /// Bytes at most, all together.
+        bytes: usize,
+    },
     /// An Idempotency-Key used before with another body.
     IdempotencyKeyReused,
     /// A path that exists, with other methods.
@@ -177,6 +189,8 @@ impl Refusal {
             Self::BadRequest(_) => "BAD_REQUEST",
             Self::UnsupportedMediaType => "UNSUPPORTED_MEDIA_TYPE",
             Self::TooLarge { .. } => "PAYLOAD_TOO_LARGE",
+            Self::UriTooLong { .. } => "URI_TOO_LONG",
+            Self::HeadersTooLarge { .. } => "HEADERS_TOO_LARGE",
             Self::IdempotencyKeyReused => "IDEMPOTENCY_KEY_REUSED",
             Self::MethodNotAllowed => "METHOD_NOT_ALLOWED",
             Self::UnknownHost => "UNKNOWN_HOST",
@@ -236,6 +250,10 @@ impl Refusal {
             Self::BadRequest(why) => format!("The request cannot be read: {why}."),
             Self::UnsupportedMediaType => "Send the body as application/json.".into(),
             Self::TooLarge { limit } => format!("The body is larger than {limit} bytes."),
+            Self::UriTooLong { limit } => format!("The request target is longer than {limit} bytes."),
+            Self::HeadersTooLarge { fields, bytes } => {
+                format!("The request has more than {fields} headers, or more than {bytes} bytes of them.")
+            }
             Self::IdempotencyKeyReused => "This Idempotency-Key was used with another request.".into(),
             Self::MethodNotAllowed => "This path does not take that method. See the Allow header.".into(),
             Self::UnknownHost => "No organisation is served on this host.".into(),

@@ -69,7 +69,7 @@ impl ApiError {
             Refusal::SeatLimitReached { limit } => Some(json!({ "limit": limit })),
             Refusal::WorkspaceNameExists { existing } => Some(json!({ "existing": { "id": existing } })),
             Refusal::InsufficientScope(scope) => Some(json!({ "required_scope": scope })),
-            Refusal::TooLarge { limit } => Some(json!({ "limit": limit })),
+            Refusal::TooLarge { limit } | Refusal::UriTooLong { limit } => Some(json!({ "limit": limit })),
             Refusal::Validation(fields) => {
                 let mut errors: Map<String, Value> = Map::new();
                 for field in fields {
@@ -176,6 +176,8 @@ impl ResponseError for ApiError {
             (Refusal::MethodNotAllowed, _) => StatusCode::METHOD_NOT_ALLOWED,
             (Refusal::RequestTimeout, _) => StatusCode::REQUEST_TIMEOUT,
             (Refusal::TooLarge { .. }, _) => StatusCode::PAYLOAD_TOO_LARGE,
+            (Refusal::UriTooLong { .. }, _) => StatusCode::URI_TOO_LONG,
+            (Refusal::HeadersTooLarge { .. }, _) => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             (Refusal::UnsupportedMediaType, _) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             (Refusal::UnknownHost, _) => StatusCode::MISDIRECTED_REQUEST,
             (Refusal::RateLimited { .. }, _) => StatusCode::TOO_MANY_REQUESTS,

@@ -2,7 +2,6 @@
 
 use actix_web::{HttpResponse, get, web};
 use utoipa_actix_web::{scope, service_config::ServiceConfig};
-use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use super::{pages, v1};
 
@@ -78,10 +77,12 @@ pub fn api(config: &mut ServiceConfig) {
 }
 
 /// What the document does not show, with its methods: see [`super::edge::methods`].
-pub const UNDOCUMENTED: [(&str, &str); 6] = [
+pub const UNDOCUMENTED: [(&str, &str); 8] = [
     ("/healthz", "GET"),
     ("/openapi.json", "GET"),
     ("/docs", "GET"),
+    ("/docs/{file}", "GET"),
+    ("/usher/logo", "GET"),
     ("/", "GET"),
     ("/invites/{token}", "GET"),
     ("/workspace-invites/{token}", "GET"),
@@ -89,13 +90,7 @@ pub const UNDOCUMENTED: [(&str, &str); 6] = [
 
 /// The rest.
 pub fn pages(config: &mut web::ServiceConfig) {
-    let swagger = Config::new(["/openapi.json"]).validator_url("none").deep_linking(true);
-    config
-        .service(healthz)
-        .service(document)
-        .service(docs)
-        .configure(pages::routes)
-        .service(SwaggerUi::new("/docs/{_:.*}").config(swagger));
+    config.service(healthz).service(document).configure(pages::routes);
 }
 
 /// Alive: says nothing about the database.
@@ -111,9 +106,4 @@ pub struct DocumentJson(pub web::Bytes);
 #[get("/openapi.json")]
 async fn document(json: web::Data<DocumentJson>) -> HttpResponse {
     HttpResponse::Ok().content_type("application/json").body(json.0.clone())
-}
-
-#[get("/docs")]
-async fn docs() -> HttpResponse {
-    HttpResponse::MovedPermanently().insert_header(("Location", "/docs/")).finish()
 }

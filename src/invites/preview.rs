@@ -52,6 +52,8 @@ pub struct Preview {
     pub expires_at: Millis,
     /// Language asked for.
     pub locale: Option<String>,
+    /// Host that the link was made for; `None` for the platform's.
+    pub link_host: Option<String>,
 }
 
 /// The preview of a link. Unknown, foreign, superseded, revoked and declined ones all look alike.
@@ -84,6 +86,7 @@ pub async fn preview(invites: &Invites, link: &Presented) -> Result<Preview, Ref
         status,
         expires_at: row.expires_at,
         locale: row.locale,
+        link_host: row.link_host,
     })
 }
 

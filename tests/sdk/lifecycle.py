@@ -188,7 +188,7 @@ async def not_found(call):
 async def workspaces(mode, owner):
     """Enough of workspaces to have something to invite into."""
     name = f"Ward {uuid.uuid4().hex[:8]}"
-    made = await done(owner.workspaces.create(name=name, slug=None, metadata={"floor": "3"}))
+    made = await done(owner.workspaces.create(name=name, metadata={"floor": "3"}))
     assert made.id and made.name == name and made.tenant_id == TENANT and made.created_at.tzinfo, made
     assert made.metadata == {"floor": "3"}, made
     assert (await done(owner.workspaces.get(made.id))).name == name

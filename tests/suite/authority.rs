@@ -147,7 +147,7 @@ async fn the_last_owner_stays(server: TestServer) {
         vec!["member", "remove", &id, "--tenant", "acme"],
         vec!["member", "set-role", &id, "admin", "--tenant", "acme"],
     ] {
-        server.cli(&arguments).await.failed(1, &["LAST_OWNER"]);
+        server.cli(&arguments).await.failed(1, &["last owner"]);
     }
     server.get(&Org.collection()).by(&owner).await.expect(200);
     let second = server.joined(Org, "second@example.com", "owner").await;

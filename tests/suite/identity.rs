@@ -13,6 +13,7 @@ use crate::support::{
 both_engines!(
     a_link_in_other_hands_is_refused_and_stays_good,
     an_address_that_is_called_unverified_is_refused_even_with_the_link,
+    without_the_link_only_a_verified_address_opens_anything,
     declining_takes_the_same_identity_as_accepting,
     an_absent_claim_passes_with_the_link_by_default,
     always_refuses_an_absent_claim => Setup::new().server("invites.require_verified_email", "always"),
@@ -99,6 +100,37 @@ async fn assert_forms(server: &TestServer, passes: fn(Says) -> bool) {
     }
 }
 
+/// The same without a link: by the inbox, which shows and accepts by id.
+async fn assert_forms_without_link(server: &TestServer, passes: fn(Says) -> bool) {
+    for kind in KINDS {
+        let victim = person(&format!("w-{kind:?}@example.com"));
+        for (at, (form, who, says)) in forms(&victim).into_iter().enumerate() {
+            let address = format!("w{at}-{kind:?}@example.com");
+            let who = who.with("email", address.clone()).with("sub", format!("wub-{kind:?}-{at}"));
+            let invited = server.invite(kind, &acme_owner(), &address, "member").await;
+            let accept = format!("/api/v1/me/invites/{}/accept", invited.id);
+            let other = server.post(&accept, &json!({})).by(&person("other@example.com")).await;
+            other.refused(404, "NOT_FOUND");
+            let inbox = server.get("/api/v1/me/invites").by(&who).await;
+            if passes(says) {
+                let body = inbox.expect(200);
+                assert_eq!(body["total"], 1, "email_verified {form}: {body}");
+                assert!(!body.to_string().contains("eyJ"), "never a link: {body}");
+                server.post(&accept, &json!({})).by(&who).await.expect(200);
+            } else {
+                inbox.refused(403, "EMAIL_NOT_VERIFIED");
+                server.post(&accept, &json!({})).by(&who).await.refused(403, "EMAIL_NOT_VERIFIED");
+                let decline = format!("/api/v1/me/invites/{}/decline", invited.id);
+                server.post(&decline, &json!({})).by(&who).await.refused(403, "EMAIL_NOT_VERIFIED");
+            }
+        }
+    }
+}
+
+async fn without_the_link_only_a_verified_address_opens_anything(server: TestServer) {
+    assert_forms_without_link(&server, |says| says == Says::Verified).await;
+}
+
 async fn an_address_that_is_called_unverified_is_refused_even_with_the_link(server: TestServer) {
     assert_forms(&server, |says| says != Says::Unverified).await;
 }
@@ -111,14 +143,17 @@ async fn an_absent_claim_passes_with_the_link_by_default(server: TestServer) {
 
 async fn always_refuses_an_absent_claim(server: TestServer) {
     assert_forms(&server, |says| says == Says::Verified).await;
+    assert_forms_without_link(&server, |says| says == Says::Verified).await;
 }
 
 async fn never_lets_an_absent_claim_pass_and_no_other(server: TestServer) {
     assert_forms(&server, |says| says != Says::Unverified).await;
+    assert_forms_without_link(&server, |says| says != Says::Unverified).await;
 }
 
 async fn trust_counts_an_absent_claim_as_verified(server: TestServer) {
     assert_forms(&server, |says| says != Says::Unverified).await;
+    assert_forms_without_link(&server, |says| says != Says::Unverified).await;
 }
 
 async fn declining_takes_the_same_identity_as_accepting(server: TestServer) {

@@ -14,7 +14,7 @@
 //! | E-02 | an address that is not verified opens nothing | `identity` |
 //! | E-03 | look-alike addresses are different addresses | `identity` |
 //! | T-01 | no edited token is ever taken | `links` |
-//! | T-02 | a rotated link is dead | `links` |
+//! | T-02 | a rotated link is dead | `resending` |
 //! | T-05 | a token works for its scope and tenant only | `links` |
 //! | H-01 | no header of a request reaches a link | `links` |
 //! | R-01 | nobody grants above their own rank | `roles` |

@@ -123,12 +123,15 @@ async fn migrations_go_up_and_down_and_up_with_rows_in_the_tables(mut server: Te
     server.stop();
     let status = server.cli(&["migrate", "status", "--json"]).await.json();
     assert!(status.to_string().contains("m2026"), "{status}");
-    server.cli(&["migrate", "down"]).await.data();
     let rows = server.inspect().await;
     let tables = match server.engine {
-        Engine::Sqlite => "SELECT count(*) AS n FROM sqlite_master WHERE type = 'table' AND name = 'invites'",
-        Engine::Postgres => "SELECT count(*) AS n FROM pg_tables WHERE tablename = 'invites'",
+        Engine::Sqlite => "SELECT count(*) AS n FROM sqlite_master WHERE name IN ('tenants', 'invites')",
+        Engine::Postgres => "SELECT count(*) AS n FROM pg_tables WHERE tablename IN ('tenants', 'invites')",
     };
+    server.cli(&["migrate", "down"]).await.data();
+    assert!(
+        rows.count(tables).await < 2 || server.cli(&["migrate", "status", "--json"]).await.json() != status
+    );
     for _ in 0..10 {
         // one step each, or all at once
         if rows.count(tables).await == 0 {

@@ -61,7 +61,12 @@ async fn accept_against_revoke_has_one_winner(server: TestServer) {
         let invites = join_all((0..10).map(|at| {
             let email = format!("bob{batch}x{at}@example.com");
             let (server, owner) = (&server, &owner);
-            async move { (server.invite(KINDS[at % 2], owner, &email, "member").await, person(&email)) }
+            async move {
+                let who = person(&email);
+                // both credentials have been seen, so that neither side is held up by its first sight
+                server.get("/api/v1/me/invites").by(&who).await;
+                (server.invite(KINDS[at % 2], owner, &email, "member").await, who)
+            }
         }))
         .await;
         let pairs = join_all(invites.iter().map(|(invited, who)| async {

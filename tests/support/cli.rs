@@ -32,13 +32,15 @@ impl Output {
         serde_json::from_str(&self.data()).unwrap_or_else(|_| panic!("no JSON: {self:#?}"))
     }
 
-    /// Asserts how it failed: exit code, nothing on standard output, these words on standard error.
+    /// Asserts how it failed: exit code, nothing on standard output, these words, in any
+    /// case, on standard error.
     #[track_caller]
     pub fn failed(&self, code: i32, words: &[&str]) {
         assert_eq!(self.code, Some(code), "{self:#?}");
         assert_eq!(self.stdout, "", "standard output is for data");
         for word in words {
-            assert!(self.stderr.contains(word), "no {word:?} in {}", self.stderr);
+            let found = self.stderr.to_lowercase().contains(&word.to_lowercase());
+            assert!(found, "no {word:?} in {}", self.stderr);
         }
     }
 }

@@ -22,9 +22,8 @@ pub(super) fn files(settings: &Settings) -> Vec<Check> {
     if let Some(file) = store::sqlite_file(&settings.database) {
         checks.push(database_file(&file));
     }
-    let transports = settings.tenants.iter().map(|tenant| &tenant.mail.transport);
-    let folders: BTreeSet<&Path> = transports
-        .chain([&settings.mail.transport])
+    let folders: BTreeSet<&Path> = settings
+        .transports()
         .filter_map(|transport| match transport {
             Transport::File(folder) => Some(folder.as_path()),
             Transport::Smtp(_) | Transport::Memory => None,

@@ -99,10 +99,9 @@ pub(super) async fn relays(settings: &Settings, runtime: &Handle) -> Vec<Check> 
         .ok()
         .and_then(|url| url.host_str().map(str::to_owned))
         .unwrap_or_else(|| "localhost".to_owned());
-    let transports = settings.tenants.iter().map(|tenant| &tenant.mail.transport);
     let mut seen: HashSet<Relay> = HashSet::new();
     let mut checks = Vec::new();
-    for transport in transports.chain([&settings.mail.transport]) {
+    for transport in settings.transports() {
         let Transport::Smtp(relay) = transport else { continue };
         if !seen.insert(relay.clone()) {
             continue;

@@ -16,7 +16,10 @@ use uuid::Uuid;
 
 use crate::{
     domain::Refusal,
-    http::error::{ApiError, with_request_id},
+    http::{
+        error::{ApiError, with_request_id},
+        pages::errors::Reader,
+    },
 };
 
 /// Longest a handler may take, its body included.
@@ -27,6 +30,7 @@ pub(super) async fn call(
     id: Uuid,
     req: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
+    reader: Option<Reader>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let refusal = match timeout(LIMIT, AssertUnwindSafe(next.call(req)).catch_unwind()).await {
         Ok(Ok(answer)) => return answer.map(ServiceResponse::map_into_boxed_body),
@@ -39,7 +43,7 @@ pub(super) async fn call(
             Refusal::Unavailable { retry_after: 1, what: "This took too long; a change may have happened." }
         }
     };
-    Err(Failed { id, error: refusal.into() }.into())
+    Err(Failed { id, error: refusal.into(), reader }.into())
 }
 
 /// An answer without its request: it brings id and headers along.
@@ -47,6 +51,7 @@ pub(super) async fn call(
 struct Failed {
     id: Uuid,
     error: ApiError,
+    reader: Option<Reader>,
 }
 
 impl fmt::Display for Failed {
@@ -61,7 +66,13 @@ impl ResponseError for Failed {
     }
 
     fn error_response(&self) -> HttpResponse {
-        let mut answer = with_request_id(self.id, || self.error.error_response());
+        let mut answer = with_request_id(self.id, || {
+            let answer = self.error.error_response();
+            match &self.reader {
+                Some(reader) => reader.instead(answer),
+                None => answer,
+            }
+        });
         super::dress(answer.headers_mut(), self.id);
         answer
     }

@@ -62,6 +62,12 @@ pub async fn unmatched(req: HttpRequest, allowed: web::Data<Allowed>) -> HttpRes
     ApiError::from(Refusal::NotFound).error_response()
 }
 
+/// Path parameters that cannot be read name nothing.
+#[must_use]
+pub fn path_config() -> web::PathConfig {
+    web::PathConfig::default().error_handler(|_, _| ApiError::from(Refusal::NotFound).into())
+}
+
 /// Query strings that cannot be read answer like every other error.
 #[must_use]
 pub fn query_config() -> web::QueryConfig {

@@ -1,5 +1,6 @@
 //! What every request passes, in this order: an id, the host, the handler behind a deadline and a fence, the
-//! headers of every answer, the log line. One middleware, because each costs on the shortest requests.
+//! headers of every answer, the log line. One middleware, because each costs on the shortest requests. Errors on
+//! pages become pages here, whoever made them.
 
 pub mod access_log;
 pub mod deadline;
@@ -7,6 +8,7 @@ pub mod host;
 pub mod limits;
 pub mod methods;
 pub mod request_id;
+mod size;
 
 use std::time::Instant;
 
@@ -22,7 +24,11 @@ use actix_web::{
     web,
 };
 
-use super::{error::ApiError, state::State};
+use super::{
+    error::{ApiError, with_request_id},
+    pages::errors::{self, Reader},
+    state::State,
+};
 
 /// The middleware of the public listener.
 ///
@@ -38,13 +44,19 @@ pub async fn edge(
     if req.method() == Method::HEAD {
         req.head_mut().method = Method::GET;
     }
-    let arrived = host::resolve(&req);
+    let is_page = errors::is_page(req.path());
+    let arrived = size::check(&req).and_then(|()| host::resolve(&req));
+    let reader = Reader::of(&req).map(|reader| match &arrived {
+        Ok(visit) => reader.on(&visit.site),
+        Err(_) => reader,
+    });
     let log = access_log::Entry::begin(&req, id, began);
+    let reads = reader.clone();
     let answer = request_id::scope(id, async move {
         match arrived {
             Ok(visit) => {
                 req.extensions_mut().insert(visit);
-                deadline::call(id, req, next).await
+                deadline::call(id, req, next, reads).await
             }
             Err(refusal) => {
                 let answer = ApiError::from(refusal).error_response();
@@ -55,6 +67,12 @@ pub async fn edge(
     .await;
     match answer {
         Ok(mut answer) => {
+            if let Some(reader) = reader {
+                answer = as_page(answer, id, &reader);
+            }
+            if is_page {
+                vary(answer.headers_mut());
+            }
             dress(answer.headers_mut(), id);
             log.end(answer.status(), answer.request().match_pattern().as_deref());
             Ok(answer)
@@ -64,6 +82,17 @@ pub async fn edge(
             Err(error)
         }
     }
+}
+
+/// An error for somebody who reads pages.
+fn as_page(answer: ServiceResponse<BoxBody>, id: uuid::Uuid, reader: &Reader) -> ServiceResponse<BoxBody> {
+    let (req, answer) = answer.into_parts();
+    ServiceResponse::new(req, with_request_id(id, || reader.instead(answer)))
+}
+
+/// What the answer of a page depends on.
+fn vary(headers: &mut HeaderMap) {
+    headers.insert(header::VARY, HeaderValue::from_static("accept, accept-language"));
 }
 
 /// The headers of every answer, unless the handler chose its own.
