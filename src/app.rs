@@ -8,23 +8,21 @@ use std::{
     time::Duration,
 };
 
-use actix_web::{App, HttpServer, dev::ServerHandle, middleware::from_fn, web};
+use actix_web::web;
 use tokio::{
     runtime::Runtime,
     signal::unix::{SignalKind, signal},
     sync::oneshot,
 };
-use utoipa_actix_web::AppExt;
 
 use crate::{
     actors::Lanes,
     config::{self, ConfigErrors, Documents, Loaded, Source, reload::Watcher},
     domain::{Clock, Refusal},
     http::{
-        admin::{self, AdminState},
-        edge::{self, limits::AddressLimits, methods::Allowed},
-        openapi,
-        routes::{self, DocumentJson},
+        admin::AdminState,
+        edge::limits::AddressLimits,
+        server::{self, Extra},
         state::State,
     },
     identity::{Authenticator, Trust},
@@ -38,9 +36,6 @@ use crate::{
     tenants::{self, Tenants},
     workspaces::Workspaces,
 };
-
-/// How long requests may take to end when the server stops, in seconds.
-const SHUTDOWN: u64 = 20;
 
 /// What to start.
 #[derive(Clone, Default)]
@@ -231,9 +226,15 @@ async fn serve(
 
     let watcher = options.documents.is_none().then(|| Watcher::new(options.source.clone(), &loaded));
     let reloads = watcher.as_ref().map(Watcher::health);
-    let (server, server_handle) = public_server(&parts, &options, public)?;
+    let extra =
+        Extra { routes: options.routes, clock: parts.store.clock().clone(), mailbox: parts.mailbox.clone() };
+    let server = server::public(parts.state.clone(), extra, public).map_err(cannot_listen)?;
+    let server_handle = server.handle();
     let admin_state = AdminState { store: parts.store.clone(), registry: parts.registry.clone(), reloads };
-    let admin_handle = admin.map(|listener| admin_server(admin_state, listener)).transpose()?;
+    let admin =
+        admin.map(|listener| server::admin(admin_state, listener)).transpose().map_err(cannot_listen)?;
+    let admin_handle = admin.as_ref().map(actix_web::dev::Server::handle);
+    let _ = admin.map(actix_web::rt::spawn);
     let reloading = watcher.map(|watcher| reload(&parts, watcher));
 
     let began = Began { addr, admin: admin_addr, store: parts.store.clone(), mailbox: parts.mailbox.clone() };
@@ -319,68 +320,12 @@ fn listen(address: &str) -> Result<TcpListener, StartError> {
     Ok(listener)
 }
 
+fn cannot_listen(error: std::io::Error) -> StartError {
+    StartError::Unreachable(format!("cannot listen: {error}"))
+}
+
 fn address(listener: &TcpListener) -> Result<SocketAddr, StartError> {
     listener.local_addr().map_err(|e| StartError::Other(e.to_string()))
-}
-
-fn public_server(
-    parts: &Parts,
-    options: &Options,
-    listener: TcpListener,
-) -> Result<(actix_web::dev::Server, ServerHandle), StartError> {
-    let document = openapi::document();
-    let mut allowed = Allowed::of(&document);
-    for (pattern, method) in routes::UNDOCUMENTED {
-        allowed.add(pattern, method);
-    }
-    let json = document.to_json().map_err(|e| StartError::Other(format!("the API document: {e}")))?;
-    let json = web::Data::new(DocumentJson(web::Bytes::from(json)));
-    let (allowed, state) = (web::Data::new(allowed), parts.state.clone());
-    let (extra, clock, mailbox) =
-        (options.routes, web::Data::new(parts.store.clock().clone()), web::Data::new(parts.mailbox.clone()));
-    let server = HttpServer::new(move || {
-        let (app, _) = App::new()
-            .app_data(state.clone())
-            .app_data(allowed.clone())
-            .app_data(json.clone())
-            .app_data(clock.clone())
-            .app_data(mailbox.clone())
-            .app_data(edge::methods::query_config())
-            .app_data(edge::methods::path_config())
-            .into_utoipa_app()
-            .configure(routes::api)
-            .split_for_parts();
-        app.configure(routes::pages)
-            .configure(|config| {
-                if let Some(extra) = extra {
-                    extra(config);
-                }
-            })
-            .default_service(web::to(edge::methods::unmatched))
-            .wrap(from_fn(edge::edge))
-    })
-    .disable_signals()
-    .shutdown_timeout(SHUTDOWN)
-    .client_request_timeout(Duration::from_secs(5))
-    .keep_alive(Duration::from_secs(75))
-    .listen(listener)
-    .map_err(|e| StartError::Unreachable(format!("cannot listen: {e}")))?
-    .run();
-    let handle = server.handle();
-    Ok((server, handle))
-}
-
-fn admin_server(state: AdminState, listener: TcpListener) -> Result<ServerHandle, StartError> {
-    let state = web::Data::new(state);
-    let server = HttpServer::new(move || App::new().app_data(state.clone()).configure(admin::routes))
-        .workers(1)
-        .disable_signals()
-        .listen(listener)
-        .map_err(|e| StartError::Unreachable(format!("cannot listen: {e}")))?
-        .run();
-    let handle = server.handle();
-    actix_web::rt::spawn(server);
-    Ok(handle)
 }
 
 /// Puts new files in force as a whole: credentials compiled, tenants' rows made, then one swap.

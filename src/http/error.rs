@@ -26,6 +26,8 @@ pub enum Family {
     OrgLink,
     /// The preview of `/invites/{token}`: its own spelling of the code.
     OrgPreview,
+    /// Editing: what has expired is in the way, not gone.
+    Editing,
     /// Accept and decline of `/workspace-invites/{token}` where `compat.errors = "docs"`.
     DocsLink,
 }
@@ -109,6 +111,9 @@ impl ApiError {
                 map.insert("retryable".into(), json!(true));
             }
         }
+        if let Refusal::WorkspaceNameExists { existing } = &self.refusal {
+            inner.insert("existing".into(), json!({ "id": existing }));
+        }
         if let Some(details) = self.details() {
             if let Some(errors) = details.get("errors") {
                 outer.insert("errors".into(), errors.clone());
@@ -142,6 +147,7 @@ impl ResponseError for ApiError {
                 Refusal::InvalidToken | Refusal::Expired | Refusal::Revoked,
                 Family::OrgLink | Family::DocsLink,
             ) => StatusCode::BAD_REQUEST,
+            (Refusal::Expired, Family::Editing) => StatusCode::CONFLICT,
             (Refusal::Expired, _) => StatusCode::GONE,
             (
                 Refusal::Revoked

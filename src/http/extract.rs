@@ -205,7 +205,6 @@ async fn grant_owner(state: &State, call: &Call) -> Result<(), Refusal> {
     let Some(email) = owner_to_be(state, &call.tenant, &call.principal).await? else { return Ok(()) };
     tenants::grant_owner::grant_owner(&state.tenants, call, email.clone()).await?;
     let seen = state.auth.first_sight();
-    seen.remember_granted(call.tenant.id, &email);
     if let Some(user) = call.user_id() {
         seen.forget(user);
     }
@@ -223,10 +222,11 @@ async fn owner_to_be(
     if seen.is_granted(tenant.id, &email) {
         return Ok(None);
     }
-    let (id, address) = (tenant.id, email.norm().to_owned());
+    let (id, key) = (tenant.id, principal.person()?.grant_key(&email));
+    let by_operator = key != email.norm();
     let granted =
-        state.store.read(async move |db| store::owners_granted::exists(&db, id, &address).await).await?;
-    if granted {
+        state.store.read(async move |db| store::owners_granted::exists(&db, id, &key).await).await?;
+    if granted && !by_operator {
         seen.remember_granted(tenant.id, &email);
     }
     Ok((!granted).then_some(email))

@@ -7,5 +7,6 @@ pub mod extract;
 pub mod openapi;
 pub mod pages;
 pub mod routes;
+pub mod server;
 pub mod state;
 pub mod v1;

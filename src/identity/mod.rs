@@ -24,5 +24,5 @@ mod tests;
 pub use authority::Authority;
 pub use call::Call;
 pub use caller::{Authenticator, agree, agree_confined, single_header};
-pub use principal::{Principal, PrincipalKind, UserIdentity};
+pub use principal::{OPERATOR_ISSUER, Principal, PrincipalKind, UserIdentity};
 pub use trust::{BadIssuer, Trust};

@@ -7,6 +7,9 @@ use crate::{
     store::users::Sighting,
 };
 
+/// Issuer of users whose address the operator asserts: a name that no provider has.
+pub const OPERATOR_ISSUER: &str = "urn:usher:operator";
+
 /// A verified credential.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Principal {
@@ -61,6 +64,14 @@ impl UserIdentity {
 }
 
 impl UserIdentity {
+    /// What becoming an owner by this address is recorded under. A person whom only the operator vouches for does
+    /// not use up the grant of whoever signs in with the address later.
+    #[must_use]
+    pub fn grant_key(&self, email: &EmailAddress) -> String {
+        let by_operator = self.issuer == OPERATOR_ISSUER;
+        format!("{}{}", if by_operator { "operator:" } else { "" }, email.norm())
+    }
+
     /// What is written of this person. The address only where it is verified or proven; that of an API key is of
     /// the day it was made and never replaces a later one unless a link proves it.
     #[must_use]

@@ -54,7 +54,6 @@ pub async fn create(invites: &Invites, by: impl Into<Authority>, new: NewInvite)
     let by = by.into();
     by.require_scope("invites:write")?;
     let tenant = by.tenant().clone();
-    limits::require_allowed(&tenant, &new.email)?;
     let link_host = links::link_host_for(&tenant, by.site_host());
     let command = CreateInvite {
         counters: Counters::of(&by, new.email.norm()),
@@ -99,6 +98,7 @@ impl Command for CreateInvite {
         }
         let standing = self.by.standing(work.conn(), new.scope.workspace()).await?;
         standing.require_send(new.role, new.scope, &tenant.invites.permissions)?;
+        limits::require_allowed(tenant, &new.email)?;
         let now = work.now().await?;
         let expires_at = new.life.end(&tenant.invites, now)?;
 
@@ -115,6 +115,7 @@ impl Command for CreateInvite {
                 store::invites::close_expired(work.conn(), tenant.id, expired.id, now).await?;
                 store::outbox::cancel_for_invite(work.conn(), tenant.id, expired.id, None).await?;
                 self.forget(work, expired.id);
+                self.told(work, "invite.superseded", &expired, json!({}));
                 self.insert(work, expires_at, now).await
             }
             None => {

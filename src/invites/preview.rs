@@ -71,8 +71,8 @@ pub async fn preview(invites: &Invites, link: &Presented) -> Result<Preview, Ref
     let tenant = invites.served(&row, link.kind, link.within)?;
     let status = status_at(&row, invites.store.clock().now());
     match row.status {
-        InviteStatus::Pending | InviteStatus::Accepted => {}
-        InviteStatus::Revoked | InviteStatus::Declined | InviteStatus::Expired => {
+        InviteStatus::Pending | InviteStatus::Accepted | InviteStatus::Expired => {}
+        InviteStatus::Revoked | InviteStatus::Declined => {
             return Err(Refusal::InvalidToken);
         }
     }

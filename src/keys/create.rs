@@ -15,12 +15,9 @@ use crate::{
     actors::{Command, Decision, Work},
     config::settings,
     domain::{EmailAddress, Refusal},
-    identity::api_key as text,
+    identity::{OPERATOR_ISSUER, api_key as text},
     store::{self, StoreError, events::NewEvent, users::Sighting},
 };
-
-/// Issuer of users whose address the operator asserts: a name that no provider has.
-pub const OPERATOR_ISSUER: &str = "urn:usher:operator";
 
 /// Whom a key acts for.
 #[derive(Clone, Debug)]

@@ -7,11 +7,11 @@ use entity::{ApiKeyId, Millis, Role, api_key};
 use secrecy::SecretString;
 use serde_json::json;
 
-use super::{Keys, create::OPERATOR_ISSUER};
+use super::Keys;
 use crate::{
     actors::{Command, Decision, Stop, Work},
     domain::{Clock, Refusal},
-    identity::{Call, Principal, api_key as text},
+    identity::{Call, OPERATOR_ISSUER, Principal, api_key as text},
     store::{self, api_keys::Edit, events::NewEvent},
 };
 

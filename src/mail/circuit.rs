@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// First pause after a failure.
-const FIRST_PAUSE: Duration = Duration::from_secs(30);
+/// First pause after a failure: a relay that only blinks should not cost half a minute.
+const FIRST_PAUSE: Duration = Duration::from_secs(5);
 /// Longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(600);
 
@@ -63,7 +63,7 @@ mod tests {
     fn the_pause_grows_with_each_probe_that_fails_and_one_success_ends_it() {
         let (mut circuit, mut now) = (Circuit::default(), Instant::now());
         assert_eq!(circuit.gate(now), Gate::Open);
-        for pause in [30, 60, 120, 240, 480, 600, 600] {
+        for pause in [5, 10, 20, 40, 80, 160, 320, 600, 600] {
             circuit.failed(now);
             circuit.failed(now);
             assert_eq!(circuit.gate(now + Duration::from_secs(pause - 1)), Gate::Shut, "{pause}");
@@ -73,6 +73,6 @@ mod tests {
         circuit.worked();
         assert_eq!(circuit.gate(now), Gate::Open);
         circuit.failed(now);
-        assert_eq!(circuit.gate(now + Duration::from_secs(30)), Gate::Probe, "starts over");
+        assert_eq!(circuit.gate(now + Duration::from_secs(5)), Gate::Probe, "starts over");
     }
 }

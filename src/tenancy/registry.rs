@@ -112,9 +112,10 @@ impl Snapshot {
     /// The configured tenant of this id or slug, as paths and headers name it.
     #[must_use]
     pub fn tenant_named(&self, id_or_slug: &str) -> Option<&Arc<Tenant>> {
+        // hyphenated only: other spellings of a UUID would be other URLs of the same thing
         match id_or_slug.parse() {
-            Ok(id) => self.tenant(id),
-            Err(_) => self.by_slug.get(id_or_slug),
+            Ok(id) if id_or_slug.len() == 36 => self.tenant(id),
+            _ => self.by_slug.get(id_or_slug),
         }
     }
 

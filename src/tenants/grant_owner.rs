@@ -33,7 +33,9 @@ impl Command for GrantOwner {
     async fn decide(&self, work: &mut Work<'_>) -> Decision<()> {
         let (conn, tenant, user) = (work.conn(), work.tenant(), &self.person.id);
         let now = work.now().await?;
-        if !store::owners_granted::insert_once(conn, tenant, self.email.norm(), user, now).await? {
+        if !store::owners_granted::insert_once(conn, tenant, &self.person.grant_key(&self.email), user, now)
+            .await?
+        {
             return Ok(());
         }
         let origin = Origin { added_by: None, invite: None, at: now };

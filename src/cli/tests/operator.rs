@@ -10,12 +10,13 @@ use crate::{
     config::{Documents, Loaded, Source, compose, settings},
     domain::{Clock, EmailAddress, Refusal, Scope},
     identity::Authority,
+    identity::OPERATOR_ISSUER,
     invites::{
         create::{self, Created, NewInvite},
         history, resend, revoke,
         rules::Life,
     },
-    keys::create::{Holder, NewKey, OPERATOR_ISSUER, create as create_key},
+    keys::create::{Holder, NewKey, create as create_key},
     store::{Store, migrate, users, users::Sighting},
     tenancy::Registry,
 };

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     domain::{Refusal, Scope},
     http::{
-        error::ApiError,
+        error::{ApiError, Family},
         extract::{Body, Caller, id},
     },
     invites::{create, create::Created, edit, list, resend, revoke},
@@ -33,8 +33,9 @@ pub async fn create_org_invite(
     path: web::Path<String>,
     body: Body<CreateInvite>,
 ) -> Result<HttpResponse, ApiError> {
-    let (state, call) = caller.within_named(&path).await?;
+    // read before any tenant is looked at: a stranger learns nothing from what is refused first
     let new = body.0.read(Scope::Org)?;
+    let (state, call) = caller.within_named(&path).await?;
     match create::create(&state.invites, call, new).await? {
         Created::Invited(row, url) => {
             let data = InviteBody::of(&row, state.store.clock().now()).with_url(url);
@@ -58,8 +59,8 @@ pub async fn list_org_invites(
     path: web::Path<String>,
     paging: web::Query<Paging>,
 ) -> Result<HttpResponse, ApiError> {
-    let (state, call) = caller.within_named(&path).await?;
     let (after, limit) = paging.read()?;
+    let (state, call) = caller.within_named(&path).await?;
     let page = list::list(&state.invites, call, Scope::Org, after, limit).await?;
     Ok(HttpResponse::Ok().json(InviteList::of(&page, state.store.clock().now())))
 }
@@ -133,8 +134,10 @@ pub async fn edit_org_invite(
     body: Body<EditInvite>,
 ) -> Result<HttpResponse, ApiError> {
     let invite = id(&path.1)?;
-    let (state, call) = caller.within_named(&path.0).await?;
     let change = body.0.read(Scope::Org)?;
-    let row = edit::edit(&state.invites, call, Scope::Org, invite, change).await?;
+    let (state, call) = caller.within_named(&path.0).await?;
+    let row = edit::edit(&state.invites, call, Scope::Org, invite, change)
+        .await
+        .map_err(ApiError::of(Family::Editing))?;
     Ok(HttpResponse::Ok().json(Data { data: InviteBody::of(&row, state.store.clock().now()) }))
 }

@@ -1,6 +1,7 @@
 //! Members of a tenant, on the two surfaces that clients use: `/tenants/{id}/members` and `/tenant/members`.
 
 use actix_web::{HttpResponse, delete, get, patch, post, web};
+use entity::{Role, UserId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -104,8 +105,9 @@ pub async fn add_tenant_member(
     path: web::Path<String>,
     body: Body<AddMember>,
 ) -> Result<HttpResponse, ApiError> {
+    let addition = Addition::read(&body.0)?;
     let (state, call) = caller.within_named(&path).await?;
-    added(&state, call, &body.0).await
+    added(&state, call, addition).await
 }
 
 /// Invite somebody into the caller's tenant by `email`, or add a member by `user_id`.
@@ -119,13 +121,23 @@ pub async fn add_tenant_member(
         (status = 503, description = "Not now", body = ErrorBody)))]
 #[post("/tenant/members")]
 pub async fn add_own_tenant_member(caller: Caller, body: Body<AddMember>) -> Result<HttpResponse, ApiError> {
+    let addition = Addition::read(&body.0)?;
     let (state, call) = caller.within_own().await?;
-    added(&state, call, &body.0).await
+    added(&state, call, addition).await
 }
 
-async fn added(state: &State, call: Call, body: &AddMember) -> Result<HttpResponse, ApiError> {
-    if body.user_id.is_none() && body.email.is_some() {
-        let new = NewInvite {
+/// What an addition asks for.
+enum Addition {
+    Invite(Box<NewInvite>),
+    Member(UserId, Role),
+}
+
+impl Addition {
+    fn read(body: &AddMember) -> Result<Self, Refusal> {
+        if body.user_id.is_some() || body.email.is_none() {
+            return body.read(Scope::Org).map(|(user, role)| Self::Member(user, role));
+        }
+        Ok(Self::Invite(Box::new(NewInvite {
             scope: Scope::Org,
             email: body::email(body.email.as_deref())?,
             role: body::role_or_member(body.role.as_ref(), crate::domain::role::tenant_role)?,
@@ -133,20 +145,26 @@ async fn added(state: &State, call: Call, body: &AddMember) -> Result<HttpRespon
             send_email: true,
             locale: None,
             message: None,
-        };
-        return match create::create(&state.invites, call, new).await? {
+        })))
+    }
+}
+
+async fn added(state: &State, call: Call, addition: Addition) -> Result<HttpResponse, ApiError> {
+    match addition {
+        Addition::Invite(new) => match create::create(&state.invites, call, *new).await? {
             Created::Invited(row, url) => {
                 let invite = InviteBody::of(&row, state.store.clock().now()).with_url(url);
                 Ok(HttpResponse::Created().json(BareAndData::from(invite)))
             }
             Created::Added(_) => Err(Refusal::AlreadyMember.into()),
-        };
+        },
+        Addition::Member(user, role) => {
+            let (tenant, added_by) = (call.tenant.id, call.user_id().cloned());
+            let joined_at = add::add(&state.members, call, Scope::Org, user.clone(), role).await?;
+            let member = Member { user_id: user, role, joined_at, added_by, user: None };
+            Ok(HttpResponse::Created().json(BareAndData::from(OrgMember::of(tenant.0, &member))))
+        }
     }
-    let (user, role) = body.read(Scope::Org)?;
-    let (tenant, added_by) = (call.tenant.id, call.user_id().cloned());
-    let joined_at = add::add(&state.members, call, Scope::Org, user.clone(), role).await?;
-    let member = Member { user_id: user, role, joined_at, added_by, user: None };
-    Ok(HttpResponse::Created().json(BareAndData::from(OrgMember::of(tenant.0, &member))))
 }
 
 /// Change the role of a member of the caller's tenant.
@@ -164,8 +182,9 @@ pub async fn set_own_tenant_member_role(
     path: web::Path<String>,
     body: Body<SetRole>,
 ) -> Result<HttpResponse, ApiError> {
+    let (user, role) = (target(&path)?, body.0.read(Scope::Org)?);
     let (state, call) = caller.within_own().await?;
-    changed(&state, call, &path, &body.0).await
+    changed(&state, call, user, role).await
 }
 
 /// Change the role of a member of a tenant.
@@ -183,12 +202,12 @@ pub async fn set_tenant_member_role(
     path: web::Path<(String, String)>,
     body: Body<SetRole>,
 ) -> Result<HttpResponse, ApiError> {
+    let (user, role) = (target(&path.1)?, body.0.read(Scope::Org)?);
     let (state, call) = caller.within_named(&path.0).await?;
-    changed(&state, call, &path.1, &body.0).await
+    changed(&state, call, user, role).await
 }
 
-async fn changed(state: &State, call: Call, user: &str, body: &SetRole) -> Result<HttpResponse, ApiError> {
-    let (user, role) = (target(user)?, body.read(Scope::Org)?);
+async fn changed(state: &State, call: Call, user: UserId, role: Role) -> Result<HttpResponse, ApiError> {
     let tenant = call.tenant.clone();
     set_role::set_role(&state.members, call, Scope::Org, user.clone(), role).await?;
     let members = list::list(&state.members, tenant.id, Scope::Org).await?;
@@ -250,9 +269,10 @@ pub async fn transfer_ownership(
     caller: Caller,
     body: Body<TransferOwnership>,
 ) -> Result<HttpResponse, ApiError> {
-    let (state, call) = caller.within_own().await?;
     let to = body.0.new_owner_user_id.as_deref().filter(|id| !id.is_empty()).ok_or(Refusal::MissingUserId)?;
-    let (to, tenant) = (user_id("new_owner_user_id", to)?, call.tenant.id);
+    let to = user_id("new_owner_user_id", to)?;
+    let (state, call) = caller.within_own().await?;
+    let tenant = call.tenant.id;
     transfer::transfer(&state.members, call, to.clone()).await?;
     let members = list::list(&state.members, tenant, Scope::Org).await?;
     let member = members.iter().find(|member| member.user_id == to).ok_or(Refusal::NotFound)?;

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     domain::Scope,
     http::{
-        error::ApiError,
+        error::{ApiError, Family},
         extract::{Body, Caller, id},
     },
     invites::{create, create::Created, edit, list, resend, revoke},
@@ -60,8 +60,9 @@ pub async fn create_workspace_invite(
 ) -> Result<HttpResponse, ApiError> {
     let workspace = id(&path)?;
     let scope = Scope::Workspace(workspace);
-    let (state, call) = caller.within_workspace(workspace).await?;
+    // read before any tenant is looked at: a stranger learns nothing from what is refused first
     let new = body.0.read(scope)?;
+    let (state, call) = caller.within_workspace(workspace).await?;
     let created = create::create(&state.invites, call, new).await?;
     Ok(answer(created, state.store.clock().now()))
 }
@@ -95,8 +96,8 @@ pub async fn list_workspace_invites(
 ) -> Result<HttpResponse, ApiError> {
     let workspace = id(&path)?;
     let scope = Scope::Workspace(workspace);
-    let (state, call) = caller.within_workspace(workspace).await?;
     let (after, limit) = paging.read()?;
+    let (state, call) = caller.within_workspace(workspace).await?;
     let page = list::list(&state.invites, call, scope, after, limit).await?;
     Ok(HttpResponse::Ok().json(InviteList::of(&page, state.store.clock().now())))
 }
@@ -174,8 +175,10 @@ pub async fn edit_workspace_invite(
 ) -> Result<HttpResponse, ApiError> {
     let (workspace, invite) = (id(&path.0)?, id(&path.1)?);
     let scope = Scope::Workspace(workspace);
-    let (state, call) = caller.within_workspace(workspace).await?;
     let change = body.0.read(scope)?;
-    let row = edit::edit(&state.invites, call, scope, invite, change).await?;
+    let (state, call) = caller.within_workspace(workspace).await?;
+    let row = edit::edit(&state.invites, call, scope, invite, change)
+        .await
+        .map_err(ApiError::of(Family::Editing))?;
     Ok(HttpResponse::Ok().json(Data { data: InviteBody::of(&row, state.store.clock().now()) }))
 }

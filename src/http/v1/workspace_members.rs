@@ -76,7 +76,6 @@ pub async fn add_workspace_member(
 ) -> Result<HttpResponse, ApiError> {
     let workspace: WorkspaceId = id(&path)?;
     let scope = Scope::Workspace(workspace);
-    let (state, call) = caller.within_workspace(workspace).await?;
     if body.0.user_id.is_none() && body.0.email.is_some() {
         let new = NewInvite {
             scope,
@@ -87,10 +86,12 @@ pub async fn add_workspace_member(
             locale: None,
             message: None,
         };
+        let (state, call) = caller.within_workspace(workspace).await?;
         let created = create::create(&state.invites, call, new).await?;
         return Ok(answer(created, state.store.clock().now()));
     }
     let (user, role) = body.0.read(scope)?;
+    let (state, call) = caller.within_workspace(workspace).await?;
     let added_by = call.user_id().cloned();
     let joined_at = add::add(&state.members, call, scope, user.clone(), role).await?;
     let member = Member { user_id: user, role, joined_at, added_by, user: None };
@@ -140,8 +141,8 @@ async fn changed(
 ) -> Result<HttpResponse, ApiError> {
     let workspace: WorkspaceId = id(workspace)?;
     let scope = Scope::Workspace(workspace);
-    let (state, call) = caller.within_workspace(workspace).await?;
     let (user, role) = (target(user)?, body.read(scope)?);
+    let (state, call) = caller.within_workspace(workspace).await?;
     let tenant = call.tenant.clone();
     set_role::set_role(&state.members, call, scope, user.clone(), role).await?;
     let members = list::list(&state.members, tenant.id, scope).await?;

@@ -158,8 +158,9 @@ pub struct Pages {
         (status = 503, description = "Not now", body = ErrorBody)))]
 #[post("/workspaces")]
 pub async fn create_workspace(caller: Caller, body: Body<CreateWorkspace>) -> Result<HttpResponse, ApiError> {
+    let new = body.0.read()?;
     let (state, call) = caller.within_own().await?;
-    let (row, reused) = create::create(&state.workspaces, call, body.0.read()?).await?;
+    let (row, reused) = create::create(&state.workspaces, call, new).await?;
     let answer = WorkspaceAnswer { reused: reused.then_some(true), ..WorkspaceAnswer::of(&row) };
     Ok(if reused { HttpResponse::Ok().json(answer) } else { HttpResponse::Created().json(answer) })
 }
@@ -263,13 +264,13 @@ pub async fn edit_workspace(
     body: Body<EditWorkspace>,
 ) -> Result<HttpResponse, ApiError> {
     let workspace = id(&path)?;
-    let (state, call) = caller.within_workspace(workspace).await?;
     let new = body.0;
     let change = edit::Change {
         name: new.name.map(|name| body::name("name", Some(name))).transpose()?,
         description: body::text("description", new.description, 500)?,
         metadata: new.metadata.map(metadata).transpose()?,
     };
+    let (state, call) = caller.within_workspace(workspace).await?;
     let row = edit::edit(&state.workspaces, call, workspace, change).await?;
     Ok(HttpResponse::Ok().json(WorkspaceAnswer::of(&row)))
 }

@@ -1,0 +1,82 @@
+//! The two listeners: the public one with everything that tenants' hosts serve, and the operator's.
+
+use std::{io, net::TcpListener, time::Duration};
+
+use actix_web::{App, HttpServer, dev::Server, middleware::from_fn, web};
+use utoipa_actix_web::AppExt;
+
+use super::{
+    admin::{self, AdminState},
+    edge::{self, methods::Allowed},
+    openapi,
+    routes::{self, DocumentJson},
+    state::State,
+};
+use crate::{domain::Clock, mail::Mailbox};
+
+/// How long requests may take to end when the server stops, in seconds.
+const SHUTDOWN: u64 = 20;
+
+/// Routes beside the usual ones, with what they look at.
+#[derive(Clone)]
+pub struct Extra {
+    /// The routes.
+    pub routes: Option<fn(&mut web::ServiceConfig)>,
+    /// The clock they may move.
+    pub clock: Clock,
+    /// The mailbox they may show.
+    pub mailbox: Mailbox,
+}
+
+/// The public listener.
+///
+/// # Errors
+/// When the document cannot be written or the socket not be listened on.
+pub fn public(state: web::Data<State>, extra: Extra, listener: TcpListener) -> io::Result<Server> {
+    let document = openapi::document();
+    let mut allowed = Allowed::of(&document);
+    for (pattern, method) in routes::UNDOCUMENTED {
+        allowed.add(pattern, method);
+    }
+    let json = document.to_json().map_err(io::Error::other)?;
+    let json = web::Data::new(DocumentJson(web::Bytes::from(json)));
+    let allowed = web::Data::new(allowed);
+    let (clock, mailbox) = (web::Data::new(extra.clock), web::Data::new(extra.mailbox));
+    let server = HttpServer::new(move || {
+        let (app, _) = App::new()
+            .app_data(state.clone())
+            .app_data(allowed.clone())
+            .app_data(json.clone())
+            .app_data(clock.clone())
+            .app_data(mailbox.clone())
+            .app_data(edge::methods::query_config())
+            .app_data(edge::methods::path_config())
+            .into_utoipa_app()
+            .configure(routes::api)
+            .split_for_parts();
+        app.configure(routes::pages)
+            .configure(|config| {
+                if let Some(routes) = extra.routes {
+                    routes(config);
+                }
+            })
+            .default_service(web::to(edge::methods::unmatched))
+            .wrap(from_fn(edge::edge))
+    });
+    let server = server
+        .disable_signals()
+        .shutdown_timeout(SHUTDOWN)
+        .client_request_timeout(Duration::from_secs(5))
+        .keep_alive(Duration::from_secs(75));
+    Ok(server.listen(listener)?.run())
+}
+
+/// The operator's listener.
+///
+/// # Errors
+/// When the socket cannot be listened on.
+pub fn admin(state: AdminState, listener: TcpListener) -> io::Result<Server> {
+    let state = web::Data::new(state);
+    let server = HttpServer::new(move || App::new().app_data(state.clone()).configure(admin::routes));
+    Ok(server.workers(1).disable_signals().listen(listener)?.run())
+}
