@@ -80,7 +80,8 @@ async fn an_acceptance_or_refusal_of_an_invite_changes_nothing_unless_every_guar
     let user = UserId("alice".into());
     type Change = fn(&mut invite::Model, Millis);
     let unchanged: Change = |_, _| {};
-    let cases: [(&str, TenantId, Option<i32>, &str, Change, bool); 8] = [
+    type Case = (&'static str, TenantId, Option<i32>, &'static str, Change, bool);
+    let cases: [Case; 8] = [
         ("everything holds", here, Some(2), "alice@example.com", unchanged, true),
         ("answered by id", here, None, "alice@example.com", unchanged, true),
         ("of another tenant", elsewhere, Some(2), "alice@example.com", unchanged, false),
