@@ -46,6 +46,7 @@ mod authority;
 mod bad_input;
 mod cli;
 mod crash;
+mod documents;
 mod credentials;
 mod edge;
 mod hosts;
