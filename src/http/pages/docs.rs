@@ -33,9 +33,13 @@ pub async fn docs(file: web::Path<String>) -> Result<HttpResponse, ApiError> {
     })?;
     let found = found.ok_or(Refusal::NotFound)?;
     let made_here = file.is_empty() || &*file == "index.html" || &*file == "swagger-initializer.js";
+    let kind = match found.content_type.as_str() {
+        "text/html" => "text/html; charset=utf-8".to_owned(),
+        _ => found.content_type,
+    };
     let cache = if made_here { "no-store" } else { "public, max-age=86400" };
     Ok(HttpResponse::Ok()
-        .content_type(found.content_type)
+        .content_type(kind)
         .insert_header((header::CONTENT_SECURITY_POLICY, POLICY))
         .insert_header((header::CACHE_CONTROL, cache))
         .body(found.bytes.into_owned()))

@@ -16,7 +16,10 @@ use super::{
 };
 use crate::{
     domain::{Refusal, Scope, clock::rfc3339, email},
-    http::{error::ApiError, extract::Visitor},
+    http::{
+        error::{ApiError, Family},
+        extract::Visitor,
+    },
     invites::{
         preview::{self, Preview},
         proof::{Kind, Presented},
@@ -78,12 +81,13 @@ async fn show(
     let site = &visitor.visit.site;
     let link = Presented { token, kind, within: site.tenant().map(|tenant| tenant.id) };
     let preview = preview::preview(&visitor.state.invites, &link).await;
+    let family = if kind == Kind::Org { Family::OrgPreview } else { Family::Standard };
     let preview = preview.map_err(|refusal| visitor.counted(refusal));
     let snapshot = visitor.state.registry.current();
     if let Site::Retired(tenant) = site {
         return moved(preview, &links::primary_origin(&snapshot, tenant), &link.token);
     }
-    let preview = preview?;
+    let preview = preview.map_err(ApiError::of(family))?;
     let tenant = preview.tenant.clone();
     let origin = links::origin(&snapshot, &tenant, preview.link_host.as_deref());
     let landing = Landing {
