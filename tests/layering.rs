@@ -225,7 +225,7 @@ fn the_status_of_a_refusal_stands_in_one_place() {
     let texts: Vec<String> = built.chain(named).collect();
     // health and certificates are answered by status alone, and refuse nobody
     assert_only_in(
-        &["http/error.rs", "http/admin.rs"],
+        &["http/error.rs", "http/admin.rs", "http/pages/errors.rs"],
         &texts.iter().map(String::as_str).collect::<Vec<_>>(),
     );
 }

@@ -131,10 +131,14 @@ impl Done {
     fn now(&self, deps: &Deps) -> Millis {
         deps.store.clock().now().plus(self.skew)
     }
+}
 
-    fn learn(&mut self, deps: &Deps, now: Millis) {
-        self.skew = now.0.saturating_sub(deps.store.clock().now().0);
-    }
+/// Now by the clock that decides, and how far it is ahead of ours: both read in one go, since a test clock that
+/// is moved in between would look like a skew.
+async fn now_and_skew(deps: &Deps, tx: &store::Tx) -> Result<(Millis, i64), StoreError> {
+    let now = tx.now().await?;
+    let skew = if deps.store.is_postgres() { now.0.saturating_sub(deps.store.clock().now().0) } else { 0 };
+    Ok((now, skew))
 }
 
 /// One transaction for all tenants on SQLite, which has one writer anyway; one each on PostgreSQL, where a
@@ -154,7 +158,7 @@ async fn settle(deps: &Deps, landed: Vec<(TenantId, Settled)>, done: &mut Done) 
     };
     for group in groups {
         match settle_group(deps, &group).await {
-            Ok(now) => done.learn(deps, now),
+            Ok(skew) => done.skew = skew,
             Err(error) => {
                 done.complain("settling", &error);
                 let again =
@@ -165,11 +169,11 @@ async fn settle(deps: &Deps, landed: Vec<(TenantId, Settled)>, done: &mut Done) 
     }
 }
 
-async fn settle_group(deps: &Deps, group: &BTreeMap<TenantId, Vec<Settled>>) -> Result<Millis, StoreError> {
+async fn settle_group(deps: &Deps, group: &BTreeMap<TenantId, Vec<Settled>>) -> Result<i64, StoreError> {
     let tenants: Vec<TenantId> = group.keys().copied().collect();
     let tx = deps.store.tenants_write(&tenants).await?;
     let settled = async {
-        let now = tx.now().await?;
+        let (now, skew) = now_and_skew(deps, &tx).await?;
         for (tenant, mails) in group {
             let held = deliveries::settle(tx.conn(), *tenant, now, mails).await?;
             if held < mails.len() {
@@ -179,11 +183,11 @@ async fn settle_group(deps: &Deps, group: &BTreeMap<TenantId, Vec<Settled>>) -> 
                 );
             }
         }
-        Ok(now)
+        Ok(skew)
     }
     .await;
     match settled {
-        Ok(now) => tx.commit().await.map(|()| now),
+        Ok(skew) => tx.commit().await.map(|()| skew),
         Err(error) => {
             tx.rollback().await;
             Err(error)
@@ -204,19 +208,19 @@ async fn leases(deps: &Deps, round: &Round, done: &mut Done) -> Result<(), Store
     }
     let tx = deps.store.system_write().await?;
     let written = async {
-        let now = tx.now().await?;
+        let (now, skew) = now_and_skew(deps, &tx).await?;
         store::outbox::renew(tx.conn(), &round.renew, now.plus(LEASE)).await?;
         store::outbox::release(tx.conn(), &round.release).await?;
         if abandoned {
             let count = store::outbox::reclaim(tx.conn(), now).await?;
             tracing::info!(count, "took over mails whose sender did not come back");
         }
-        Ok(now)
+        Ok(skew)
     }
     .await;
     match written {
-        Ok(now) => {
-            done.learn(deps, now);
+        Ok(skew) => {
+            done.skew = skew;
             tx.commit().await
         }
         Err(error) => {
@@ -264,10 +268,10 @@ async fn claim(deps: &Deps, room: Room, done: &mut Done) -> Result<(), StoreErro
     let Ok(random) = random::bytes::<16>() else { return Ok(()) };
     let token = uuid::Builder::from_random_bytes(random).into_uuid();
     let tx = deps.store.system_write().await?;
-    match claim_parts(&tx, &parts, token).await {
-        Ok((now, rows)) => {
+    match claim_parts(deps, &tx, &parts, token).await {
+        Ok((skew, rows)) => {
             tx.commit().await?;
-            done.learn(deps, now);
+            done.skew = skew;
             let asked: usize = parts.iter().map(|part| part.share).sum();
             done.more = !rows.is_empty() && rows.len() < asked;
             done.claimed = rows;
@@ -281,11 +285,12 @@ async fn claim(deps: &Deps, room: Room, done: &mut Done) -> Result<(), StoreErro
 }
 
 async fn claim_parts(
+    deps: &Deps,
     tx: &store::Tx,
     parts: &[Part],
     token: Uuid,
-) -> Result<(Millis, Vec<Claimed>), StoreError> {
-    let now = tx.now().await?;
+) -> Result<(i64, Vec<Claimed>), StoreError> {
+    let (now, skew) = now_and_skew(deps, tx).await?;
     let lease = Lease { token, now, until: now.plus(LEASE) };
     let mut claimed = Vec::new();
     for part in parts {
@@ -293,7 +298,7 @@ async fn claim_parts(
             claimed.push(Claimed { lease: Held { id: row.id, token }, row, lane: part.lane.clone() });
         }
     }
-    Ok((now, claimed))
+    Ok((skew, claimed))
 }
 
 /// Who gets how many of the free slots, in the order of turns. Tenants that are not configured keep their

@@ -15,6 +15,8 @@ pub mod migrate;
 pub mod outbox;
 pub mod owners_granted;
 pub mod tenants;
+#[cfg(test)]
+mod tests;
 pub mod tx;
 pub mod users;
 pub mod workspaces;

@@ -104,7 +104,8 @@ async fn malformed_paths_and_queries_are_the_clients_fault(server: TestServer) {
         "%ff",
         "%C0%AE",
         "..%2f..%2fetc%2fpasswd",
-        "%2e%2e",
+        // the client itself would take a lone `%2e%2e` as a step up
+        "%2e%2e%2f%2e%2e",
         "{id}",
         "'--",
         "01900000-0000-7000-8000-00000000acdg",

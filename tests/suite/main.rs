@@ -47,6 +47,7 @@ mod bad_input;
 mod cli;
 mod crash;
 mod credentials;
+mod documents;
 mod edge;
 mod hosts;
 mod identity;

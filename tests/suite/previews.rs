@@ -95,7 +95,9 @@ async fn looking_changes_nothing_however_often(server: TestServer) {
         server.letters_to("bob@example.com", 1).await;
         let rows = server.inspect().await;
         let before = rows.texts("SELECT status || updated_at AS t FROM invites ORDER BY id").await;
-        let events = rows.count("SELECT count(*) AS n FROM events").await;
+        // what the mailer notes of the mail may come at any moment
+        let told = "SELECT count(*) AS n FROM events WHERE kind NOT LIKE 'mail.%'";
+        let events = rows.count(told).await;
         for turn in 0..25 {
             let method = if turn % 2 == 0 { Method::GET } else { Method::HEAD };
             for path in [kind.token(&invited.token), kind.page(&invited.token)] {
@@ -108,7 +110,7 @@ async fn looking_changes_nothing_however_often(server: TestServer) {
             server.get(&path).by(&person("bob@example.com")).await.refused(405, "METHOD_NOT_ALLOWED");
         }
         assert_eq!(rows.texts("SELECT status || updated_at AS t FROM invites ORDER BY id").await, before);
-        assert_eq!(rows.count("SELECT count(*) AS n FROM events").await, events);
+        assert_eq!(rows.count(told).await, events);
     }
 }
 

@@ -1,0 +1,117 @@
+//! The statements that decide, asked by themselves: each guard in their WHERE is the only thing that a test
+//! here changes, because the code above looks at some of the same facts before or after.
+
+use entity::{Delivery, InviteId, InviteStatus, Millis, Role, TenantId, UserId, invite};
+
+use super::{
+    Store,
+    invites::{self, Acceptance},
+    migrate, tenants,
+};
+use crate::{config::settings, domain::Clock};
+
+/// A new database: a SQLite file, or one in the PostgreSQL that `USHER_TEST_POSTGRES` names.
+async fn store(tenants_of: &[TenantId]) -> Store {
+    use sea_orm::ConnectionTrait;
+
+    let name = format!("store_{}", uuid::Uuid::now_v7().simple());
+    let url = match std::env::var("USHER_TEST_POSTGRES") {
+        Err(_) => format!("sqlite://{}/usher.db", std::env::temp_dir().join(&name).display()),
+        Ok(server) => {
+            let admin = sea_orm::Database::connect(format!("{server}/postgres")).await.unwrap();
+            admin.execute_unprepared(&format!("CREATE DATABASE {name}")).await.unwrap();
+            admin.close().await.unwrap();
+            format!("{server}/{name}")
+        }
+    };
+    let database = settings::Database { url: url.into(), max_connections: 2 };
+    migrate::up(&database).await.unwrap();
+    let runtime = tokio::runtime::Handle::current();
+    let store = Store::connect(&database, runtime, Clock::default()).await.unwrap();
+    // SQLite's files stay open as long as they are needed
+    let _ = std::fs::remove_dir_all(std::env::temp_dir().join(&name));
+    let tx = store.system_write().await.unwrap();
+    for id in tenants_of {
+        tenants::sync(tx.conn(), *id, &id.to_string(), "A tenant", store.clock().now()).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+    store
+}
+
+fn pending(tenant: TenantId, now: Millis) -> invite::Model {
+    invite::Model {
+        id: InviteId::new(),
+        tenant_id: tenant,
+        workspace_id: None,
+        email: "Alice@example.com".into(),
+        email_norm: "alice@example.com".into(),
+        role: Role::Member,
+        status: InviteStatus::Pending,
+        version: 2,
+        salt: vec![0; 32],
+        kid: "k1".into(),
+        link_host: None,
+        inviter: None,
+        inviter_key: None,
+        message: None,
+        note: None,
+        locale: None,
+        delivery: Delivery::None,
+        delivery_detail: None,
+        mails: 0,
+        mailed_at: None,
+        expires_at: now.plus(60_000),
+        accepted_by: None,
+        accepted_at: None,
+        declined_at: None,
+        revoked_by: None,
+        revoked_at: None,
+        expired_at: None,
+        inserted_at: now,
+        updated_at: now,
+    }
+}
+
+#[tokio::test]
+async fn an_acceptance_or_refusal_of_an_invite_changes_nothing_unless_every_guard_holds() {
+    let (here, elsewhere) = (TenantId(uuid::Uuid::now_v7()), TenantId(uuid::Uuid::now_v7()));
+    let store = store(&[here, elsewhere]).await;
+    let now = store.clock().now();
+    let user = UserId("alice".into());
+    type Change = fn(&mut invite::Model, Millis);
+    let unchanged: Change = |_, _| {};
+    type Case = (&'static str, TenantId, Option<i32>, &'static str, Change, bool);
+    let cases: [Case; 8] = [
+        ("everything holds", here, Some(2), "alice@example.com", unchanged, true),
+        ("answered by id", here, None, "alice@example.com", unchanged, true),
+        ("of another tenant", elsewhere, Some(2), "alice@example.com", unchanged, false),
+        ("an older link", here, Some(1), "alice@example.com", unchanged, false),
+        ("a later link", here, Some(3), "alice@example.com", unchanged, false),
+        ("another address", here, Some(2), "bob@example.com", unchanged, false),
+        ("past its end", here, Some(2), "alice@example.com", |row, now| row.expires_at = now, false),
+        ("revoked", here, Some(2), "alice@example.com", revoke, false),
+    ];
+    for (case, tenant, version, email_norm, change, holds) in cases {
+        for accepting in [true, false] {
+            let tx = store.tenant_write(here).await.unwrap();
+            let mut row = pending(here, now);
+            change(&mut row, now);
+            invites::insert(tx.conn(), row.clone()).await.unwrap();
+            let who = Acceptance { id: row.id, version, email_norm, user: &user };
+            let answer = if accepting {
+                invites::accept(&tx, tenant, who).await
+            } else {
+                invites::decline(&tx, tenant, who, None).await
+            };
+            // a CHECK that stops what a guard let through is not the guard
+            let answer = answer.unwrap_or_else(|error| panic!("{case}, accepting {accepting}: {error}"));
+            assert_eq!(answer.is_some(), holds, "{case}, accepting {accepting}");
+            tx.rollback().await;
+        }
+    }
+}
+
+fn revoke(row: &mut invite::Model, now: Millis) {
+    row.status = InviteStatus::Revoked;
+    row.revoked_at = Some(now);
+}
