@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     config::settings,
-    domain::{Clock, LinkClaims, MasterKeys, Scope, invite::is_live, link_token::LinkRow, random},
+    domain::{Clock, Host, LinkClaims, MasterKeys, Scope, invite::is_live, link_token::LinkRow, random},
     store::{
         self, Store, StoreError,
         deliveries::{Rekeyed, Settled, Verdict},
@@ -234,7 +234,10 @@ pub fn link_of(
 #[must_use]
 pub fn logo_of(snapshot: &Snapshot, tenant: &settings::Tenant, link_host: Option<&str>) -> Option<String> {
     if tenant.branding.logo_file.is_some() {
-        return Some(format!("{}{LOGO_PATH}", links::origin(snapshot, tenant, link_host)));
+        // a platform host serves every tenant, so that path is nobody's there
+        let host = link_host.or_else(|| tenant.domains.first().map(Host::as_str));
+        let own = !tenant.domains.is_empty();
+        return own.then(|| format!("{}{LOGO_PATH}", links::origin(snapshot, tenant, host)));
     }
     tenant.branding.logo_url.clone().filter(|url| on_own_domain(tenant, url))
 }
@@ -270,7 +273,7 @@ pub fn invitation<'a>(
 fn on_own_domain(tenant: &settings::Tenant, url: &str) -> bool {
     url.split_once("://")
         .and_then(|(_, rest)| rest.split(['/', '?', '#']).next())
-        .and_then(crate::domain::Host::parse)
+        .and_then(Host::parse)
         .is_some_and(|host| tenant.domains.contains(&host))
 }
 

@@ -5,7 +5,7 @@ use serde_json::Value;
 use utoipa::openapi::{
     KnownFormat, ObjectBuilder, RefOr, Required, Schema, SchemaFormat,
     path::{Parameter, ParameterBuilder, ParameterIn},
-    schema::{Object, SchemaType, Type},
+    schema::{ArrayItems, Object, SchemaType, Type},
 };
 
 /// Name, whether it is a UUID, what it is, an example.
@@ -101,10 +101,17 @@ pub(super) fn tenant_header() -> Parameter {
 
 /// Adds formats, examples and closed sets to the fields of a schema, however deep.
 pub(super) fn describe_schema(of: &str, schema: &mut Schema) {
+    // a schema around another is named after both
+    let of = of.rsplit('_').next().unwrap_or(of);
     match schema {
         Schema::Object(object) => {
             for (name, property) in &mut object.properties {
                 describe_property(of, name, property);
+            }
+        }
+        Schema::Array(array) => {
+            if let ArrayItems::RefOrSchema(item) = &mut array.items {
+                describe_item(of, item);
             }
         }
         Schema::OneOf(any) => any.items.iter_mut().for_each(|item| describe_item(of, item)),
@@ -121,13 +128,14 @@ fn describe_item(of: &str, item: &mut RefOr<Schema>) {
 }
 
 fn describe_property(of: &str, name: &str, property: &mut RefOr<Schema>) {
-    let RefOr::T(Schema::Object(object)) = property else {
-        describe_item(of, property);
-        return;
+    let object = match property {
+        RefOr::T(Schema::Object(object)) if is_text(object) => object,
+        RefOr::T(Schema::Object(object)) if name == "expires_in" => {
+            object.examples = vec![Value::from(604_800)];
+            return;
+        }
+        other => return describe_item(of, other),
     };
-    if !is_text(object) {
-        return;
-    }
     if name.ends_with("_at") {
         object.format.get_or_insert(SchemaFormat::KnownFormat(KnownFormat::DateTime));
         object.examples = vec![Value::from("2026-01-02T03:04:05Z")];

@@ -229,6 +229,8 @@ mod tests {
         let invite = &document["components"]["schemas"]["InviteBody"]["properties"];
         assert_eq!(invite["accepted_at"]["format"], "date-time");
         assert_eq!(invite["status"]["enum"][0], "pending");
+        let around = &document["components"]["schemas"]["Data_PreviewBody"]["properties"]["data"];
+        assert_eq!(around["properties"]["expires_at"]["format"], "date-time");
         let body = |path: &str| document["paths"][path]["post"]["requestBody"]["required"].clone();
         assert_eq!(body("/api/v1/invites/{token}/accept"), false);
         assert_eq!(body("/api/v1/workspaces"), true);
