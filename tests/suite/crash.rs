@@ -13,7 +13,7 @@ use serde_json::json;
 
 use crate::support::{
     CLINIC, Invited, Kind::Workspace, Person, Setup, TestServer, acme_owner, both_engines, client::Call,
-    person, rounds,
+    eventually, person, rounds,
 };
 
 both_engines!(a_killed_process_loses_nothing_it_has_acknowledged => Setup::new().smtp().process());
@@ -66,6 +66,8 @@ async fn a_killed_process_loses_nothing_it_has_acknowledged(mut server: TestServ
         // the fault comes at any moment: 50 to 650 ms into the writing
         let moment = 50 + u64::from(uuid::Uuid::new_v4().as_bytes()[0]) * 600 / 255;
         tokio::time::sleep(Duration::from_millis(moment)).await;
+        let written = || ledger.lock().unwrap().created.len();
+        eventually("something to lose", async || (written() > cycle * 2).then_some(())).await;
         server.kill();
         for writer in writers {
             writer.await.unwrap();

@@ -158,7 +158,8 @@ impl SmtpRelay {
             // loopback only, where clear text would do as well: the self-made certificate of a local mail
             // server must not stop it from working
             None if self.relay.tls == RelayTls::Opportunistic => {
-                builder = builder.dangerous_accept_invalid_certs(true);
+                builder =
+                    builder.dangerous_accept_invalid_certs(true).dangerous_accept_invalid_hostnames(true);
             }
             None => {}
         }
