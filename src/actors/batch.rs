@@ -8,7 +8,7 @@ use entity::TenantId;
 use futures_util::FutureExt;
 use tokio::time::{Instant, timeout};
 
-use super::command::{Appends, Decision, Job, Stop, Work, write_appends};
+use super::command::{Address, Appends, Decision, Job, Stop, Work, write_appends};
 use crate::{
     domain::Refusal,
     store::{Store, StoreError, tx::Tx},
@@ -95,9 +95,13 @@ async fn try_together(store: &Store, jobs: &mut [Job]) -> Together {
     };
     let alone = jobs.len() == 1;
     let mut ended = Vec::with_capacity(jobs.len());
+    let mut seen = Vec::new();
     for job in jobs.iter_mut() {
-        match fenced(&tx, job).await {
-            Ok(appends) => ended.push(Ended::Decided(appends)),
+        match fenced(&tx, job, &seen).await {
+            Ok(appends) => {
+                seen.extend(appends.addresses());
+                ended.push(Ended::Decided(appends));
+            }
             Err(Stop::Refused(refusal)) => ended.push(Ended::Refused(refusal)),
             Err(stop) => {
                 // an answered rollback shows that the connection lives; without it nothing can be repeated
@@ -121,7 +125,11 @@ async fn with_savepoints(store: &Store, jobs: &mut [Job]) -> Result<Vec<Ended>, 
     let tx = begin(store, tenants_of(jobs)).await?;
     let mut ended = Vec::with_capacity(jobs.len());
     for job in jobs.iter_mut() {
-        ended.push(in_savepoint(&tx, job).await);
+        let Some(one) = in_savepoint(&tx, job).await else {
+            tx.rollback().await;
+            return Err(gone());
+        };
+        ended.push(one);
     }
     match finish(tx, &mut ended).await {
         Ok(()) => Ok(ended),
@@ -130,14 +138,13 @@ async fn with_savepoints(store: &Store, jobs: &mut [Job]) -> Result<Vec<Ended>, 
     }
 }
 
-/// Runs one command in a savepoint, with what it appends, twice if it asks for it.
-async fn in_savepoint(tx: &Tx, job: &mut Job) -> Ended {
+/// Runs one command in a savepoint, with what it appends, again if it asks for it. `None`: the savepoint could not
+/// be taken back, so the transaction around it is not what it was.
+async fn in_savepoint(tx: &Tx, job: &mut Job) -> Option<Ended> {
     for _ in 0..3 {
-        let savepoint = match tx.savepoint().await {
-            Ok(savepoint) => savepoint,
-            Err(error) => return Ended::Failed(error.into_refusal()),
-        };
-        let decided = match fenced(&savepoint, job).await {
+        let savepoint = tx.savepoint().await.ok()?;
+        // what commands before this one appended is in the database already
+        let decided = match fenced(&savepoint, job, &[]).await {
             Ok(appends) => {
                 let mut one = [appends];
                 let written = write_appends(&savepoint, &mut one).await;
@@ -146,24 +153,23 @@ async fn in_savepoint(tx: &Tx, job: &mut Job) -> Ended {
             }
             Err(stop) => Err(stop),
         };
-        match decided {
+        let stop = match decided {
             Ok(appends) => {
-                return match savepoint.commit().await {
-                    Ok(()) => Ended::Decided(appends),
-                    Err(error) => Ended::Failed(error.into_refusal()),
-                };
+                savepoint.commit().await.ok()?;
+                return Some(Ended::Decided(appends));
             }
-            Err(stop) => {
-                savepoint.rollback().await;
-                match stop {
-                    Stop::Refused(refusal) => return Ended::Refused(refusal),
-                    Stop::Failed(error) => return Ended::Failed(error.into_refusal()),
-                    Stop::Again => {}
-                }
-            }
+            Err(stop) => stop,
+        };
+        if !savepoint.rollback().await {
+            return None;
+        }
+        match stop {
+            Stop::Refused(refusal) => return Some(Ended::Refused(refusal)),
+            Stop::Failed(error) => return Some(Ended::Failed(error.into_refusal())),
+            Stop::Again => {}
         }
     }
-    Ended::Failed(Refusal::Unavailable { retry_after: 1, what: "This could not be decided." })
+    Some(Ended::Failed(Refusal::Unavailable { retry_after: 1, what: "This could not be decided." }))
 }
 
 enum Unfinished {
@@ -212,8 +218,8 @@ async fn finish(tx: Tx, ended: &mut [Ended]) -> Result<(), Unfinished> {
 }
 
 /// Runs one command with its time limit and a fence against panics.
-async fn fenced(tx: &Tx, job: &mut Job) -> Decision<Appends> {
-    let mut work = Work::new(tx, job.tenant);
+async fn fenced(tx: &Tx, job: &mut Job, seen: &[Address]) -> Decision<Appends> {
+    let mut work = Work::new(tx, job.tenant, seen);
     tx.arm_statement_limit();
     let decided = timeout(COMMAND_LIMIT, AssertUnwindSafe(job.task.decide(&mut work)).catch_unwind()).await;
     let decided = match decided {

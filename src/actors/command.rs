@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, future::Future, pin::Pin};
 
-use entity::{Millis, TenantId, outbox};
+use entity::{Millis, TenantId, UserId, outbox};
 use sea_orm::{DatabaseTransaction, DbErr};
 use tokio::{sync::OwnedSemaphorePermit, sync::oneshot, time::Instant};
 
@@ -58,6 +58,8 @@ pub trait Command: Send + Sync + 'static {
 pub struct Work<'t> {
     tx: &'t Tx,
     tenant: TenantId,
+    /// addresses that commands before this one have appended and that are not in the database yet
+    seen: &'t [Address],
     now: Option<Millis>,
     events: Vec<NewEvent>,
     mails: Vec<outbox::Model>,
@@ -66,8 +68,8 @@ pub struct Work<'t> {
 }
 
 impl<'t> Work<'t> {
-    pub(super) fn new(tx: &'t Tx, tenant: TenantId) -> Self {
-        Self { tx, tenant, now: None, events: vec![], mails: vec![], users: vec![], after: vec![] }
+    pub(super) fn new(tx: &'t Tx, tenant: TenantId, seen: &'t [Address]) -> Self {
+        Self { tx, tenant, seen, now: None, events: vec![], mails: vec![], users: vec![], after: vec![] }
     }
 
     /// The transaction, for deciding statements that read the clock.
@@ -122,6 +124,18 @@ impl<'t> Work<'t> {
         self.users.push(seen);
     }
 
+    /// Who got this address within the batch, before this command.
+    #[must_use]
+    pub fn holder_in_batch(&self, email_norm: &str) -> Option<&'t UserId> {
+        self.seen.iter().rev().find(|(norm, _)| norm == email_norm).map(|(_, user)| user)
+    }
+
+    /// Which address this person got within the batch, before this command.
+    #[must_use]
+    pub fn address_in_batch(&self, person: &UserId) -> Option<&'t str> {
+        self.seen.iter().rev().find(|(_, user)| user == person).map(|(norm, _)| norm.as_str())
+    }
+
     /// Runs after the commit and before the answer: drop a cached preview, wake the mailer.
     pub fn after_commit(&mut self, action: impl FnOnce() + Send + Sync + 'static) {
         self.after.push(Box::new(action));
@@ -139,6 +153,9 @@ impl<'t> Work<'t> {
     }
 }
 
+/// An address as compared, and who got it.
+pub(super) type Address = (String, UserId);
+
 /// What one command appended.
 #[derive(Default)]
 pub(super) struct Appends {
@@ -151,6 +168,11 @@ pub(super) struct Appends {
 }
 
 impl Appends {
+    /// The addresses that will be written with the batch.
+    pub(super) fn addresses(&self) -> impl Iterator<Item = Address> {
+        self.users.iter().filter_map(|user| Some((user.email.as_ref()?.norm().to_owned(), user.id.clone())))
+    }
+
     /// Whether there is anything to write. A change always appends its event, so nothing to append means
     /// nothing was written.
     pub(super) fn is_empty(&self) -> bool {

@@ -97,8 +97,14 @@ pub(super) fn invites(section: Section<'_>) -> Option<Invites> {
     let permissions = permissions(section.section("permissions"));
     let [allowed_domains, blocked_domains] = ["allowed_domains", "blocked_domains"]
         .map(|key| section.list(key, values::mail_domain).into_iter().map(|(domain, _)| domain).collect());
-    let block_disposable =
-        section.need("disposable", |text| values::one_of(text, &[("allow", false), ("block", true)]));
+    let block_disposable = section.need("disposable", |text| match text {
+        "block" => {
+            Err("`block` needs a list of throw-away domains, which this version does not have; name them in \
+                            `blocked_domains`"
+                .into())
+        }
+        text => values::one_of(text, &[("allow", false)]),
+    });
     section.finish();
     Some(Invites {
         ttl: ttl?,

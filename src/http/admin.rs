@@ -26,6 +26,9 @@ pub struct AdminState {
     pub reloads: Option<ReloadHealth>,
 }
 
+/// Its paths; all take GET.
+pub const PATHS: [&str; 4] = ["/healthz", "/readyz", "/metrics", "/domain-allowed"];
+
 /// Its routes.
 pub fn routes(config: &mut web::ServiceConfig) {
     config.service(healthz).service(readyz).service(metrics).service(domain_allowed);

@@ -110,12 +110,14 @@ impl FromRequest for Caller {
         Box::pin(async move {
             let at = Visitor::of(&req)?;
             let principal = authenticate(&req, &at).await.map_err(|refusal| at.counted(refusal))?;
-            Ok(Self { at, principal })
+            // no credential at all is no failed one
+            const NONE: Refusal = Refusal::Unauthenticated("send Authorization: Bearer <token or API key>");
+            Ok(Self { principal: principal.ok_or(NONE)?, at })
         })
     }
 }
 
-async fn authenticate(req: &HttpRequest, at: &Visitor) -> Result<Principal, Refusal> {
+async fn authenticate(req: &HttpRequest, at: &Visitor) -> Result<Option<Principal>, Refusal> {
     let settings = at.state.settings();
     let values = |name: &str| -> Vec<Vec<u8>> {
         req.headers().get_all(name).map(|value| value.as_bytes().to_vec()).collect()
@@ -123,8 +125,7 @@ async fn authenticate(req: &HttpRequest, at: &Visitor) -> Result<Principal, Refu
     let (bearer, key) = (values(header::AUTHORIZATION.as_str()), values(&settings.api_keys.header));
     let bearer = single_header(bearer.iter().map(Vec::as_slice))?;
     let key = single_header(key.iter().map(Vec::as_slice))?;
-    let principal = at.state.auth.authenticate(bearer, key, at.site_tenant()).await?;
-    principal.ok_or(Refusal::Unauthenticated("send Authorization: Bearer <token or API key>"))
+    at.state.auth.authenticate(bearer, key, at.site_tenant()).await
 }
 
 impl Caller {
@@ -138,6 +139,7 @@ impl Caller {
             return Err(Refusal::NotFound);
         }
         agree(&self.principal, tenant.id)?;
+        let _ = self.at.visit.tenant.set(tenant.slug.clone());
         let state = self.at.state;
         let host = match self.at.visit.site {
             Site::Tenant(_) => self.at.visit.host,

@@ -77,6 +77,19 @@ pub fn public(state: web::Data<State>, extra: Extra, listener: TcpListener) -> i
 /// When the socket cannot be listened on.
 pub fn admin(state: AdminState, listener: TcpListener) -> io::Result<Server> {
     let state = web::Data::new(state);
-    let server = HttpServer::new(move || App::new().app_data(state.clone()).configure(admin::routes));
+    let mut allowed = Allowed::default();
+    for path in admin::PATHS {
+        allowed.add(path, "GET");
+    }
+    let allowed = web::Data::new(allowed);
+    let server = HttpServer::new(move || {
+        App::new()
+            .app_data(state.clone())
+            .app_data(allowed.clone())
+            .app_data(edge::methods::query_config())
+            .configure(admin::routes)
+            .default_service(web::to(edge::methods::unmatched))
+            .wrap(from_fn(edge::plain))
+    });
     Ok(server.workers(1).disable_signals().listen(listener)?.run())
 }

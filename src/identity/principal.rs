@@ -101,10 +101,15 @@ impl Principal {
     /// # Errors
     /// [`Refusal::InsufficientScope`].
     pub fn require_scope(&self, scope: &'static str) -> Result<(), Refusal> {
-        let Some(held) = &self.scopes else { return Ok(()) };
+        if self.holds(scope) { Ok(()) } else { Err(Refusal::InsufficientScope(scope)) }
+    }
+
+    /// Whether a scope is held. `x:write` includes `x:read`.
+    #[must_use]
+    pub fn holds(&self, scope: &str) -> bool {
+        let Some(held) = &self.scopes else { return true };
         let write = scope.strip_suffix(":read").map(|area| format!("{area}:write"));
-        let holds = held.iter().any(|have| have == scope || Some(have) == write.as_ref());
-        holds.then_some(()).ok_or(Refusal::InsufficientScope(scope))
+        held.iter().any(|have| have == scope || Some(have) == write.as_ref())
     }
 
     /// Actor of an event: the user id, or `key:<id>`.

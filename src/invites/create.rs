@@ -8,6 +8,7 @@ use serde_json::json;
 use super::{
     Invites, limits,
     limits::Counters,
+    resend::save,
     rules::{Life, cooldown_left, owe_mail, renew_link, set_inviter, take_over_if_needed},
 };
 use crate::{
@@ -38,7 +39,7 @@ pub struct NewInvite {
 }
 
 /// What became of it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub enum Created {
     /// There is a pending invite now, and this is its link.
     Invited(Box<invite::Model>, String),
@@ -102,7 +103,10 @@ impl Command for CreateInvite {
         let now = work.now().await?;
         let expires_at = new.life.end(&tenant.invites, now)?;
 
-        let member = store::members::find_by_email(work.conn(), tenant.id, new.email.norm()).await?;
+        let member = match work.holder_in_batch(new.email.norm()) {
+            Some(user) => store::members::tenant_member(work.conn(), tenant.id, user).await?,
+            None => store::members::find_by_email(work.conn(), tenant.id, new.email.norm()).await?,
+        };
         match (member, new.scope) {
             (Some(_), Scope::Org) => return Err(Refusal::AlreadyMember.into()),
             (Some(member), Scope::Workspace(_)) => return self.add(work, member, now).await,
@@ -185,9 +189,12 @@ impl CreateInvite {
             return Err(Refusal::Forbidden("the pending invitation has a role above your own").into());
         }
         let rules = &self.by.tenant().invites;
-        let mails = self.new.send_email && cooldown_left(&row, rules, now) == 0;
+        // a link whose master key is gone is renewed, and the mail that carried it with it
+        let renew = self.keys.get(&row.kid).is_none();
+        let mails = self.new.send_email && (renew || cooldown_left(&row, rules, now) == 0);
         if mails {
             self.counters.require_room(work, now).await?;
+            store::outbox::cancel_for_invite(work.conn(), row.tenant_id, row.id, None).await?;
         }
         row.role = self.new.role;
         row.expires_at = expires_at;
@@ -195,7 +202,7 @@ impl CreateInvite {
         row.locale = self.new.locale.clone().or(row.locale);
         row.message = self.new.message.clone().or(row.message);
         take_over_if_needed(work.conn(), &self.by, &mut row).await?;
-        if self.keys.get(&row.kid).is_none() {
+        if renew {
             renew_link(&mut row, &self.keys)?;
         }
         if mails {
@@ -203,8 +210,7 @@ impl CreateInvite {
             self.counters.count(work, now).await?;
             self.wake(work);
         }
-        store::invites::rewrite_pending(work.conn(), row.clone()).await?;
-        self.forget(work, row.id);
+        save(work, &self.invites, &row).await?;
         self.told(work, "invite.reissued", &row, json!({ "role": row.role, "mail": mails }));
         Ok(Outcome::Invited(Box::new(row)))
     }

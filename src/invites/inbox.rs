@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Rows of one answer at most.
-const MOST: u64 = 1_000;
+const MOST: u64 = 10_000;
 
 /// A pending invite and the names that go with it. Never its link.
 #[derive(Clone, Debug)]
@@ -58,7 +58,7 @@ pub async fn inbox(
     let rows = invites
         .store
         .read(async move |db| {
-            let rows = store::invites::inbox(&db, &address, now, MOST).await?;
+            let rows = store::invites::inbox(&db, &address, &tenants, now, MOST).await?;
             let mut named = Vec::with_capacity(rows.len());
             for row in rows.into_iter().filter(|row| tenants.contains(&row.tenant_id)) {
                 let workspace = match row.workspace_id {

@@ -55,7 +55,7 @@ pub async fn list(
             if !all && sent_by.is_none() {
                 return Ok((Some(false), vec![], 0));
             }
-            let wanted = ListPending { scope, sent_by, now, after, limit };
+            let wanted = ListPending { scope, sent_by, now, after, limit: limit + 1 };
             let (rows, total) = store::invites::list_pending(&db, tenant, &wanted).await?;
             Ok((Some(all), rows, total))
         })
@@ -64,9 +64,11 @@ pub async fn list(
         None => Err(Refusal::NotFound),
         Some(false) if total == 0 => Err(Refusal::Forbidden("only admins may list invitations here")),
         Some(_) => {
-            let more = u64::try_from(rows.len()).unwrap_or(0) == limit && total > limit;
-            let next = rows.last().filter(|_| more).map(|row| row.id);
-            Ok(Page { invites: rows, total, next })
+            let most = usize::try_from(limit).unwrap_or(usize::MAX);
+            let more = rows.len() > most;
+            let invites: Vec<_> = rows.into_iter().take(most).collect();
+            let next = invites.last().filter(|_| more).map(|row| row.id);
+            Ok(Page { invites, total, next })
         }
     }
 }

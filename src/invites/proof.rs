@@ -36,7 +36,7 @@ impl Kind {
 }
 
 /// A link presented: by whom it may be used is another question.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Presented {
     /// The text in the link.
     pub token: String,

@@ -72,8 +72,9 @@ impl Command for ResendInvite {
         }
         if renew {
             renew_link(&mut row, &self.keys)?;
-            store::outbox::cancel_for_invite(work.conn(), work.tenant(), row.id, Some(row.version)).await?;
         }
+        // one that has not left yet would only be a second one of the same
+        store::outbox::cancel_for_invite(work.conn(), work.tenant(), row.id, None).await?;
         take_over_if_needed(work.conn(), &self.by, &mut row).await?;
         owe_mail(work, &mut row, now);
         counters.count(work, now).await?;

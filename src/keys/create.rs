@@ -209,8 +209,14 @@ impl CreateKey {
         }))
     }
 
+    /// Where the person's issuer confines them. One that is no longer configured vouches for nothing beyond the
+    /// tenant that the key is made for.
     fn confined_to(&self, user: &user::Model) -> Option<TenantId> {
-        self.issuers.iter().find(|(name, _)| *name == user.issuer).and_then(|(_, confined)| *confined)
+        match self.issuers.iter().find(|(name, _)| *name == user.issuer) {
+            Some((_, confined)) => *confined,
+            None if user.issuer == OPERATOR_ISSUER => None,
+            None => self.new.holder.tenant(),
+        }
     }
 }
 

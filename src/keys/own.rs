@@ -93,6 +93,7 @@ impl Command for MintKey {
 /// # Errors
 /// 404 for strangers.
 pub async fn list(keys: &Keys, call: Call) -> Result<Vec<api_key::Model>, Refusal> {
+    call.principal.require_scope("keys:read")?;
     keys.store
         .read(async move |db| {
             let standing = call.standing(&db, None).await?;
@@ -112,8 +113,19 @@ pub async fn list(keys: &Keys, call: Call) -> Result<Vec<api_key::Model>, Refusa
 /// # Errors
 /// 404 for strangers, foreign ids and other people's keys.
 pub async fn get(keys: &Keys, call: Call, id: ApiKeyId) -> Result<api_key::Model, Refusal> {
-    let rows = list(keys, call).await?;
-    rows.into_iter().find(|row| row.id == id).ok_or(Refusal::NotFound)
+    call.principal.require_scope("keys:read")?;
+    keys.store
+        .read(async move |db| {
+            let standing = call.standing(&db, None).await?;
+            let row = store::api_keys::find(&db, id).await?;
+            let own = |row: &api_key::Model| row.user_id.is_some() && row.user_id.as_ref() == call.user_id();
+            let seen = |row: &api_key::Model| {
+                row.tenant_id == Some(call.tenant.id)
+                    && standing.tenant.is_some_and(|role| role >= Role::Admin || own(row))
+            };
+            Ok(row.filter(seen).ok_or(Refusal::NotFound))
+        })
+        .await?
 }
 
 /// What is done to a key.
@@ -204,10 +216,15 @@ impl ChangeKey {
         if !own && rank < Role::Admin {
             return Err(Refusal::NotFound.into());
         }
-        // whoever rotates a key holds it afterwards: that must not make them somebody else, or more
-        let takes_over = matches!(self.change, Change::Rotate) && !own;
-        if takes_over && (row.role.is_none() || row.role > Some(rank)) {
-            return Err(Refusal::Forbidden("only its own person may rotate that key").into());
+        // whoever rotates a key holds it afterwards, and whoever holds it gains what an edit adds: neither may make
+        // anybody somebody else, or more
+        let gains = match &self.change {
+            Change::Rotate => true,
+            Change::Edit(wanted) => wanted.scopes.is_some() || wanted.expires_at.is_some(),
+            Change::Revoke => false,
+        };
+        if gains && !own && (row.role.is_none() || row.role > Some(rank)) {
+            return Err(Refusal::Forbidden("only its own person may do that with the key").into());
         }
         Ok(row)
     }
@@ -238,12 +255,10 @@ fn granted_scopes(maker: &Principal, asked: Option<&[String]>) -> Result<String,
 
 /// Refuses scopes beyond the caller's own; none means all, which a scoped key does not hold.
 fn require_within(caller: &Principal, scopes: &str) -> Result<(), Refusal> {
-    let Some(held) = &caller.scopes else { return Ok(()) };
-    let within = |scope: &str| {
-        let write = scope.strip_suffix(":read").map(|area| format!("{area}:write"));
-        held.iter().any(|have| have == scope || Some(have) == write.as_ref())
-    };
-    if scopes.is_empty() || !scopes.split(' ').all(within) {
+    if caller.scopes.is_none() {
+        return Ok(());
+    }
+    if scopes.is_empty() || !scopes.split(' ').all(|scope| caller.holds(scope)) {
         return Err(Refusal::Forbidden("a key gives only scopes that it holds"));
     }
     Ok(())

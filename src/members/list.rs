@@ -24,6 +24,35 @@ pub struct Member {
     pub user: Option<user::Model>,
 }
 
+/// One member, as they are now.
+///
+/// # Errors
+/// [`Refusal::NotFound`] for somebody who is none.
+pub async fn one(members: &Members, tenant: TenantId, scope: Scope, user: UserId) -> Result<Member, Refusal> {
+    let found = members.store.read(async move |db| {
+        let known = store::users::find(&db, &user).await?;
+        Ok(match scope {
+            Scope::Org => store::members::tenant_member(&db, tenant, &user).await?.map(|row| Member {
+                user_id: row.user_id,
+                role: row.role,
+                joined_at: row.inserted_at,
+                added_by: row.added_by,
+                user: known,
+            }),
+            Scope::Workspace(id) => {
+                store::members::workspace_member(&db, tenant, id, &user).await?.map(|row| Member {
+                    user_id: row.user_id,
+                    role: row.role,
+                    joined_at: row.inserted_at,
+                    added_by: row.added_by,
+                    user: known,
+                })
+            }
+        })
+    });
+    found.await?.ok_or(Refusal::NotFound)
+}
+
 /// Rows of one answer at most.
 const MOST: u64 = 10_000;
 

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::{
     Members,
-    revoke_unsendable::{revoke_addressed, revoke_unsendable},
+    revoke_unsendable::{RevokeUnsendable, revoke_addressed},
     set_role::last_owner,
 };
 use crate::{
@@ -62,14 +62,21 @@ impl Command for Remove {
         if held == Role::Owner && last_owner(work, self.scope, &self.user).await? {
             return Err(Refusal::LastOwner.into());
         }
-        let mut revoked = match self.scope {
+        let revoked = match self.scope {
             Scope::Org => self.leave_the_tenant(work).await?,
             Scope::Workspace(id) => {
                 store::members::leave_workspace(conn, tenant, id, &self.user).await?;
                 vec![]
             }
         };
-        revoked.extend(revoke_unsendable(work, self.by.tenant(), &self.user, &self.by.actor()).await?);
+        let unsendable = RevokeUnsendable {
+            members: self.members.clone(),
+            tenant: self.by.tenant().clone(),
+            sender: self.user.clone(),
+            actor: self.by.actor(),
+            after: None,
+        };
+        unsendable.revoke_some(work).await?;
         work.event(NewEvent {
             kind: "member.removed",
             invite_id: None,

@@ -3,7 +3,7 @@
 use entity::{Role, UserId};
 use serde_json::json;
 
-use super::{Members, revoke_unsendable::revoke_unsendable};
+use super::{Members, revoke_unsendable::RevokeUnsendable};
 use crate::{
     actors::{Command, Decision, Work},
     domain::{Refusal, Scope},
@@ -75,8 +75,14 @@ impl Command for SetRole {
             data: Some(json!({ "user_id": self.user, "from": held, "to": self.role })),
         });
         if self.role < held {
-            let revoked = revoke_unsendable(work, self.by.tenant(), &self.user, &self.by.actor()).await?;
-            self.members.forget_after(work, revoked);
+            let unsendable = RevokeUnsendable {
+                members: self.members.clone(),
+                tenant: self.by.tenant().clone(),
+                sender: self.user.clone(),
+                actor: self.by.actor(),
+                after: None,
+            };
+            unsendable.revoke_some(work).await?;
         }
         Ok(())
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use entity::{Role, UserId};
 use serde_json::json;
 
-use super::{Members, revoke_unsendable::revoke_unsendable};
+use super::{Members, revoke_unsendable::RevokeUnsendable};
 use crate::{
     actors::{Command, Decision, Work},
     config::settings,
@@ -60,8 +60,14 @@ impl Command for Transfer {
             actor: from.0.clone(),
             data: Some(json!({ "from": from, "to": self.to })),
         });
-        let revoked = revoke_unsendable(work, &self.tenant, &from, &from.0).await?;
-        self.members.forget_after(work, revoked);
+        let unsendable = RevokeUnsendable {
+            members: self.members.clone(),
+            tenant: self.tenant.clone(),
+            actor: from.0.clone(),
+            sender: from,
+            after: None,
+        };
+        unsendable.revoke_some(work).await?;
         Ok(())
     }
 }

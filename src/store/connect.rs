@@ -5,7 +5,7 @@ use std::{
     str::FromStr,
     sync::{
         Arc,
-        atomic::{AtomicI64, Ordering},
+        atomic::{AtomicBool, AtomicI64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -63,11 +63,13 @@ pub(super) struct StatementDeadline {
     limit: Duration,
     /// milliseconds since `started`; 0 means none
     at: Arc<AtomicI64>,
+    /// The connection does not know its own state any more and must not be used again.
+    broken: Arc<AtomicBool>,
 }
 
 impl StatementDeadline {
     fn new(limit: Duration) -> Self {
-        Self { started: Instant::now(), limit, at: Arc::new(AtomicI64::new(0)) }
+        Self { started: Instant::now(), limit, at: Arc::default(), broken: Arc::default() }
     }
 
     pub(super) fn arm(&self) {
@@ -77,6 +79,16 @@ impl StatementDeadline {
 
     pub(super) fn disarm(&self) {
         self.at.store(0, Ordering::Relaxed);
+    }
+
+    /// A rollback or commit failed. SQLite has then ended the transaction by itself (disk full, interrupted), and
+    /// the driver, which counts on, would take the next `BEGIN` for a savepoint.
+    pub(super) fn mark_broken(&self) {
+        self.broken.store(true, Ordering::Release);
+    }
+
+    fn take_broken(&self) -> bool {
+        self.broken.swap(false, Ordering::AcqRel)
     }
 
     fn passed(&self) -> bool {
@@ -145,7 +157,11 @@ async fn open_sqlite(
         if !read_only {
             let deadline = deadline.clone();
             options.map_sqlx_sqlite_pool_opts(move |pool| {
-                let deadline = deadline.clone();
+                let (deadline, state) = (deadline.clone(), deadline.clone());
+                let pool = pool.before_acquire(move |_, _| {
+                    let usable = !state.take_broken();
+                    Box::pin(async move { Ok(usable) })
+                });
                 pool.after_connect(move |connection, _| {
                     let deadline = deadline.clone();
                     Box::pin(async move {

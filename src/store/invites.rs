@@ -2,7 +2,7 @@
 //! whose WHERE repeats the whole precondition; no row changed means somebody else decided first, and the
 //! caller reads again to say why.
 
-use entity::{InviteId, InviteStatus, Millis, TenantId, UserId, invite};
+use entity::{Delivery, InviteId, InviteStatus, Millis, TenantId, UserId, WorkspaceId, invite};
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, ExprTrait,
     IntoActiveModel, QueryFilter, QueryOrder, QuerySelect, Select,
@@ -125,7 +125,7 @@ pub async fn accept(tx: &Tx, tenant: TenantId, who: Acceptance<'_>) -> Result<Op
     let mut update = invite::Entity::update_many()
         .col_expr(invite::Column::Status, Expr::value(InviteStatus::Accepted))
         .col_expr(invite::Column::AcceptedBy, Expr::value(who.user.clone()))
-        .col_expr(invite::Column::AcceptedAt, tx.now_expr())
+        .col_expr(invite::Column::AcceptedAt, tx.now_before_expr(Expr::col(invite::Column::ExpiresAt)))
         .col_expr(invite::Column::UpdatedAt, tx.now_expr())
         .filter(invite::Column::Id.eq(who.id))
         .filter(invite::Column::TenantId.eq(tenant))
@@ -215,7 +215,7 @@ pub async fn close_expired(
     Ok(done.rows_affected == 1)
 }
 
-/// Pending invites that this person sent in the tenant, at most `limit`.
+/// Pending invites that this person sent in the tenant, in order of making, after the given one, at most `limit`.
 ///
 /// # Errors
 /// As any statement.
@@ -223,15 +223,17 @@ pub async fn pending_sent_by(
     conn: &impl ConnectionTrait,
     tenant: TenantId,
     inviter: &UserId,
+    after: Option<InviteId>,
     limit: u64,
 ) -> Result<Vec<invite::Model>, DbErr> {
-    invite::Entity::find()
+    let mut query = invite::Entity::find()
         .filter(invite::Column::TenantId.eq(tenant))
         .filter(invite::Column::Inviter.eq(inviter.clone()))
-        .filter(pending())
-        .limit(limit)
-        .all(conn)
-        .await
+        .filter(pending());
+    if let Some(after) = after {
+        query = query.filter(invite::Column::Id.gt(after));
+    }
+    query.order_by_asc(invite::Column::Id).limit(limit).all(conn).await
 }
 
 /// Pending invites to this address in the tenant.
@@ -270,6 +272,43 @@ pub async fn revoke_all(
             .exec(conn)
             .await?;
     }
+    Ok(())
+}
+
+/// Ids of the pending invites into a workspace.
+///
+/// # Errors
+/// As any statement.
+pub async fn pending_in(
+    conn: &impl ConnectionTrait,
+    tenant: TenantId,
+    workspace: WorkspaceId,
+) -> Result<Vec<InviteId>, DbErr> {
+    let rows = invite::Entity::find()
+        .filter(in_scope(tenant, Scope::Workspace(workspace)))
+        .filter(pending())
+        .order_by_asc(invite::Column::Id)
+        .all(conn)
+        .await?;
+    Ok(rows.into_iter().map(|row| row.id).collect())
+}
+
+/// Notes that what was still to be mailed for these invites will not be.
+///
+/// # Errors
+/// As any statement.
+pub(super) async fn undelivered(
+    conn: &impl ConnectionTrait,
+    tenant: TenantId,
+    ids: Vec<InviteId>,
+) -> Result<(), DbErr> {
+    invite::Entity::update_many()
+        .col_expr(invite::Column::Delivery, Expr::value(Delivery::Cancelled))
+        .filter(invite::Column::TenantId.eq(tenant))
+        .filter(invite::Column::Id.is_in(ids))
+        .filter(invite::Column::Delivery.is_in([Delivery::Queued, Delivery::Retrying]))
+        .exec(conn)
+        .await?;
     Ok(())
 }
 
@@ -380,15 +419,17 @@ pub async fn find_for_preview(
 pub async fn inbox(
     conn: &impl ConnectionTrait,
     email_norm: &str,
+    tenants: &[TenantId],
     now: Millis,
     limit: u64,
 ) -> Result<Vec<invite::Model>, DbErr> {
-    invite::Entity::find()
+    let mut query = invite::Entity::find()
         .filter(invite::Column::EmailNorm.eq(email_norm))
         .filter(pending())
-        .filter(invite::Column::ExpiresAt.gt(now))
-        .order_by_asc(invite::Column::Id)
-        .limit(limit)
-        .all(conn)
-        .await
+        .filter(invite::Column::ExpiresAt.gt(now));
+    // beyond that the list is longer than what it would leave out
+    if tenants.len() <= 100 {
+        query = query.filter(invite::Column::TenantId.is_in(tenants.iter().copied()));
+    }
+    query.order_by_asc(invite::Column::Id).limit(limit).all(conn).await
 }

@@ -1,5 +1,7 @@
 //! The tables `tenant_members` and `workspace_members`: who stands where, under the tenant's lock.
 
+use std::collections::HashMap;
+
 use entity::{InviteId, Millis, Role, TenantId, UserId, WorkspaceId, tenant_member, user, workspace_member};
 use sea_orm::{
     ActiveValue::Set,
@@ -341,6 +343,15 @@ pub async fn solely_owned_workspaces(
     Ok(ids.into_iter().filter(|id| !others.iter().any(|other| other.workspace_id == *id)).collect())
 }
 
+/// What is known of these users, by id.
+async fn known(
+    conn: &impl ConnectionTrait,
+    ids: impl IntoIterator<Item = UserId>,
+) -> Result<HashMap<UserId, user::Model>, DbErr> {
+    let users = super::users::find_all(conn, ids).await?;
+    Ok(users.into_iter().map(|user| (user.id.clone(), user)).collect())
+}
+
 /// Members of the tenant with what is known of them, by time of joining.
 ///
 /// # Errors
@@ -357,11 +368,11 @@ pub async fn list_tenant(
         .limit(limit)
         .all(conn)
         .await?;
-    let users = super::users::find_all(conn, members.iter().map(|m| m.user_id.clone())).await?;
+    let mut users = known(conn, members.iter().map(|m| m.user_id.clone())).await?;
     Ok(members
         .into_iter()
         .map(|member| {
-            let user = users.iter().find(|user| user.id == member.user_id).cloned();
+            let user = users.remove(&member.user_id);
             (member, user)
         })
         .collect())
@@ -385,14 +396,31 @@ pub async fn list_workspace(
         .limit(limit)
         .all(conn)
         .await?;
-    let users = super::users::find_all(conn, members.iter().map(|m| m.user_id.clone())).await?;
+    let mut users = known(conn, members.iter().map(|m| m.user_id.clone())).await?;
     Ok(members
         .into_iter()
         .map(|member| {
-            let user = users.iter().find(|user| user.id == member.user_id).cloned();
+            let user = users.remove(&member.user_id);
             (member, user)
         })
         .collect())
+}
+
+/// Workspaces of the tenant this user belongs to, with the role there.
+///
+/// # Errors
+/// As any statement.
+pub async fn workspace_roles(
+    conn: &impl ConnectionTrait,
+    tenant: TenantId,
+    user: &UserId,
+) -> Result<Vec<(WorkspaceId, Role)>, DbErr> {
+    let rows = workspace_member::Entity::find()
+        .filter(workspace_member::Column::TenantId.eq(tenant))
+        .filter(workspace_member::Column::UserId.eq(user.clone()))
+        .all(conn)
+        .await?;
+    Ok(rows.into_iter().map(|row| (row.workspace_id, row.role)).collect())
 }
 
 /// Tenants this user belongs to, with the role there.

@@ -261,6 +261,28 @@ pub async fn prune(
     Ok(forget.exec(conn).await?.rows_affected)
 }
 
+/// Cancels the mails of these invites that have not been claimed.
+///
+/// # Errors
+/// As any statement.
+pub async fn cancel_for_invites(
+    conn: &impl ConnectionTrait,
+    tenant: TenantId,
+    invites: &[InviteId],
+) -> Result<(), DbErr> {
+    for chunk in super::constant_chunks(invites.to_vec()) {
+        outbox::Entity::update_many()
+            .col_expr(outbox::Column::State, Expr::value(OutboxState::Cancelled))
+            .filter(outbox::Column::TenantId.eq(tenant))
+            .filter(outbox::Column::InviteId.is_in(chunk.clone()))
+            .filter(outbox::Column::State.eq(OutboxState::Queued))
+            .exec(conn)
+            .await?;
+        super::invites::undelivered(conn, tenant, chunk).await?;
+    }
+    Ok(())
+}
+
 /// How many mails are in each state, of a tenant or of all. Reads the whole table: for the operator.
 ///
 /// # Errors

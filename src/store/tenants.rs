@@ -18,6 +18,14 @@ pub async fn sync(
     name: &str,
     now: Millis,
 ) -> Result<(), DbErr> {
+    // a slug follows the configuration: whoever held it before keeps their rows under another
+    let former = Expr::cust_with_values("slug || '~' || $1", [uuid::Uuid::now_v7().to_string()]);
+    tenant::Entity::update_many()
+        .col_expr(tenant::Column::Slug, former)
+        .filter(tenant::Column::Slug.eq(slug))
+        .filter(tenant::Column::Id.ne(id))
+        .exec(conn)
+        .await?;
     let row = tenant::ActiveModel {
         id: Set(id),
         slug: Set(slug.to_owned()),

@@ -115,3 +115,33 @@ fn revoke(row: &mut invite::Model, now: Millis) {
     row.status = InviteStatus::Revoked;
     row.revoked_at = Some(now);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_that_was_cut_short_leaves_a_writer_that_works() {
+    let tenant = TenantId(uuid::Uuid::now_v7());
+    let folder = std::env::temp_dir().join(format!("cut_{}", uuid::Uuid::now_v7().simple()));
+    let url = format!("sqlite://{}/usher.db", folder.display()).into();
+    let database = settings::Database { url, max_connections: 2 };
+    migrate::up(&database).await.unwrap();
+    let runtime = tokio::runtime::Handle::current();
+    let store = Store::connect(&database, runtime, Clock::default()).await.unwrap();
+    let tx = store.system_write().await.unwrap();
+    tenants::sync(tx.conn(), tenant, "a", "A tenant", store.clock().now()).await.unwrap();
+    tx.commit().await.unwrap();
+
+    let tx = store.tenant_write(tenant).await.unwrap();
+    tx.arm_statement_limit();
+    let endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 500000000) \
+                   UPDATE tenants SET seats_used = (SELECT count(*) FROM n)";
+    let cut = sea_orm::ConnectionTrait::execute_unprepared(tx.conn(), endless).await;
+    assert!(cut.is_err(), "the statement limit cuts it");
+    tx.rollback().await;
+    for _ in 0..3 {
+        let tx = store.tenant_write(tenant).await.expect("the next write begins");
+        super::tenants::count_seats(tx.conn(), tenant, 1).await.expect("and writes");
+        tx.commit().await.expect("and commits");
+    }
+    let seats = store.read(async move |db| super::tenants::seats_used(&db, tenant).await).await.unwrap();
+    assert_eq!(seats, 3, "nothing of what was cut is left");
+    let _ = std::fs::remove_dir_all(folder);
+}

@@ -4,9 +4,9 @@
 
 use entity::{Millis, TenantId, tenant};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DatabaseTransaction, DbBackend, EntityTrait, QueryFilter, QueryOrder,
-    QuerySelect, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
-    sea_query::{Expr, LockType, SimpleExpr},
+    ColumnTrait, ConnectionTrait, DatabaseTransaction, DbBackend, EntityTrait, ExprTrait, QueryFilter,
+    QueryOrder, QuerySelect, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
+    sea_query::{Expr, Func, LockType, SimpleExpr},
 };
 
 use super::{Store, StoreError, connect::StatementDeadline};
@@ -109,6 +109,17 @@ impl Tx {
         }
     }
 
+    /// [`Tx::now_expr`], but before `end`: for a row whose WHERE has found it so. The clock is read anew for each
+    /// mention, and may have passed the end in between.
+    #[must_use]
+    pub fn now_before_expr(&self, end: SimpleExpr) -> SimpleExpr {
+        if self.conn.get_database_backend() == DbBackend::Postgres {
+            Func::least([self.now_expr(), end.sub(1)]).into()
+        } else {
+            self.now_expr()
+        }
+    }
+
     /// Limits how long the statements of the next command may run (SQLite; PostgreSQL limits each by itself).
     pub fn arm_statement_limit(&self) {
         self.deadline.arm();
@@ -129,12 +140,20 @@ impl Tx {
     /// Then the outcome is unknown.
     pub async fn commit(self) -> Result<(), StoreError> {
         self.deadline.disarm();
-        Ok(self.conn.commit().await?)
+        let committed = self.conn.commit().await;
+        if committed.is_err() {
+            self.deadline.mark_broken();
+        }
+        Ok(committed?)
     }
 
     /// Rolls back, awaited; tells whether the connection is still good.
     pub async fn rollback(self) -> bool {
         self.deadline.disarm();
-        self.conn.rollback().await.is_ok()
+        let rolled_back = self.conn.rollback().await.is_ok();
+        if !rolled_back {
+            self.deadline.mark_broken();
+        }
+        rolled_back
     }
 }

@@ -71,7 +71,8 @@ pub async fn insert(conn: &impl ConnectionTrait, row: workspace::Model) -> Resul
     Ok(())
 }
 
-/// Makes sure that a configured workspace exists; its name is only the first one.
+/// Makes sure that a configured workspace exists; its name is only the first one. Tells
+/// whether it was made now.
 ///
 /// # Errors
 /// As any statement; an id taken in another tenant is ignored by the conflict and found by the caller.
@@ -82,7 +83,7 @@ pub async fn sync(
     name: &str,
     slug: Option<&str>,
     now: Millis,
-) -> Result<(), DbErr> {
+) -> Result<bool, DbErr> {
     let row = workspace::ActiveModel {
         id: Set(id),
         tenant_id: Set(tenant),
@@ -98,8 +99,8 @@ pub async fn sync(
         updated_at: Set(now),
     };
     let ignore = OnConflict::new().do_nothing().to_owned();
-    workspace::Entity::insert(row).on_conflict(ignore).exec_without_returning(conn).await?;
-    Ok(())
+    let made = workspace::Entity::insert(row).on_conflict(ignore).exec_without_returning(conn).await?;
+    Ok(made > 0)
 }
 
 /// Which workspaces a list shows.

@@ -8,14 +8,14 @@ use crate::{
     actors::{Command, Decision, Work},
     config::settings,
     domain::Refusal,
-    store,
+    store::{self, events::NewEvent},
 };
 
 /// Makes the rows of these tenants and of their workspaces.
 ///
 /// # Errors
-/// [`Refusal::Unavailable`] without the database; [`Refusal::Internal`] for a slug or workspace id that belongs
-/// to another tenant, which the log names.
+/// [`Refusal::Unavailable`] without the database. A workspace id that belongs to another tenant is left there,
+/// and the log names it.
 pub async fn sync(tenants: &Tenants, configured: &[Arc<settings::Tenant>]) -> Result<(), Refusal> {
     for tenant in configured {
         tenants.lanes.run(tenant.id, SyncTenant { tenant: tenant.clone() }).await?;
@@ -36,7 +36,16 @@ impl Command for SyncTenant {
         store::tenants::sync(conn, tenant.id, &tenant.slug, &tenant.name, now).await?;
         for workspace in &tenant.workspaces {
             let slug = workspace.slug.as_deref();
-            store::workspaces::sync(conn, tenant.id, workspace.id, &workspace.name, slug, now).await?;
+            if store::workspaces::sync(conn, tenant.id, workspace.id, &workspace.name, slug, now).await? {
+                work.event(NewEvent {
+                    kind: "workspace.created",
+                    invite_id: None,
+                    workspace_id: Some(workspace.id),
+                    actor: "system".to_owned(),
+                    data: None,
+                });
+                continue;
+            }
             if store::workspaces::find(conn, tenant.id, workspace.id).await?.is_none() {
                 tracing::error!(tenant = %tenant.slug, workspace = %workspace.id, "a configured workspace id belongs to another tenant");
             }

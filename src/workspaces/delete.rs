@@ -1,6 +1,7 @@
 //! Deleting a workspace: memberships and invites go along. A configured one stays.
 
 use entity::{Role, WorkspaceId};
+use serde_json::json;
 
 use super::{Workspaces, edit::reachable};
 use crate::{
@@ -38,6 +39,18 @@ impl Command for DeleteWorkspace {
         }
         if row.configured {
             return Err(Refusal::ManagedByConfig.into());
+        }
+        let now = work.now().await?;
+        let pending = store::invites::pending_in(work.conn(), work.tenant(), self.id).await?;
+        store::invites::revoke_all(work.conn(), work.tenant(), &pending, self.call.user_id(), now).await?;
+        for invite in pending {
+            work.event(NewEvent {
+                kind: "invite.revoked",
+                invite_id: Some(invite),
+                workspace_id: Some(self.id),
+                actor: self.call.principal.actor(),
+                data: Some(json!({ "because": "workspace deleted" })),
+            });
         }
         store::workspaces::delete(work.conn(), work.tenant(), self.id).await?;
         work.event(NewEvent {

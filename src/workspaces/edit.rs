@@ -19,8 +19,8 @@ use crate::{
 pub struct Change {
     /// Display name.
     pub name: Option<String>,
-    /// Free text.
-    pub description: Option<String>,
+    /// Free text; an inner `None` clears it.
+    pub description: Option<Option<String>>,
     /// Flat map of strings, replaced as a whole.
     pub metadata: Option<BTreeMap<String, String>>,
 }
@@ -28,7 +28,7 @@ pub struct Change {
 /// Changes a workspace and answers it.
 ///
 /// # Errors
-/// 404 for strangers and foreign ids, 403 below admin.
+/// 404 for strangers and foreign ids, 403 below admin, 409 for a name that is taken.
 pub async fn edit(
     workspaces: &Workspaces,
     call: Call,
@@ -53,11 +53,14 @@ impl Command for EditWorkspace {
     async fn decide(&self, work: &mut Work<'_>) -> Decision<workspace::Model> {
         let mut row = reachable(work, &self.call, self.id, Role::Admin).await?;
         let change = &self.change;
-        if let Some(name) = &change.name {
+        if let Some(name) = change.name.as_ref().filter(|name| **name != row.name) {
+            if let Some(there) = store::workspaces::find_named(work.conn(), work.tenant(), name).await? {
+                return Err(Refusal::WorkspaceNameExists { existing: there.id }.into());
+            }
             row.name.clone_from(name);
         }
         if let Some(description) = &change.description {
-            row.description = Some(description.clone());
+            row.description.clone_from(description);
         }
         if let Some(metadata) = &change.metadata {
             row.metadata = (!metadata.is_empty()).then(|| json!(metadata).to_string());

@@ -1,4 +1,4 @@
-//! One line per request: id, host's tenant, route (never the path, which may hold a token), status, time.
+//! One line per request: id, tenant (where host or path name one), route (never the path, which may hold a token), status, time.
 //! Previews and health checks are frequent and dull, so they log at `debug`.
 
 use std::time::Instant;
@@ -21,16 +21,16 @@ impl Entry {
         Self { id, method: req.method().clone(), began }
     }
 
-    pub(super) fn end(self, status: StatusCode, route: Option<&str>) {
+    pub(super) fn end(self, status: StatusCode, route: Option<&str>, tenant: &str) {
         let route = route.unwrap_or("-");
         let seconds = self.began.elapsed().as_secs_f64();
         metrics::counter!("usher_requests_total", "status" => class(status)).increment(1);
         metrics::histogram!("usher_request_seconds").record(seconds);
         let (id, method, status, ms) = (self.id, self.method, status.as_u16(), seconds * 1000.0);
         if method == Method::GET && status < 400 {
-            tracing::debug!(request_id = %id, %method, route, status, ms, "request");
+            tracing::debug!(request_id = %id, %method, tenant, route, status, ms, "request");
         } else {
-            tracing::info!(request_id = %id, %method, route, status, ms, "request");
+            tracing::info!(request_id = %id, %method, tenant, route, status, ms, "request");
         }
     }
 }

@@ -1,7 +1,10 @@
 //! Which site a request is for: the canonical host, matched exactly. An unknown one is nobody's, whatever the
 //! path, except for the health check.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    sync::{Arc, OnceLock},
+};
 
 use actix_web::{dev::ServiceRequest, http::header::HeaderName};
 
@@ -22,6 +25,18 @@ pub struct Visit {
     pub host: Option<Host>,
     /// Address of the client.
     pub client: IpAddr,
+    /// Slug of the tenant it turned out to be for, for the log.
+    pub tenant: Arc<OnceLock<String>>,
+}
+
+impl Visit {
+    fn new(site: Site, host: Option<Host>, client: IpAddr) -> Self {
+        let tenant = Arc::new(OnceLock::new());
+        if let Some(own) = site.tenant() {
+            let _ = tenant.set(own.slug.clone());
+        }
+        Self { site, host, client, tenant }
+    }
 }
 
 pub(super) fn resolve(req: &ServiceRequest) -> Result<Visit, Refusal> {
@@ -45,10 +60,8 @@ pub(super) fn resolve(req: &ServiceRequest) -> Result<Visit, Refusal> {
     let site = arrival.host.as_ref().and_then(|host| snapshot.site(host));
     match site {
         Some(Site::Retired(_)) if !is_landing(req) => Err(Refusal::UnknownHost),
-        Some(site) => Ok(Visit { site, host: arrival.host, client: arrival.client }),
-        None if req.path() == "/healthz" => {
-            Ok(Visit { site: Site::Platform, host: None, client: arrival.client })
-        }
+        Some(site) => Ok(Visit::new(site, arrival.host, arrival.client)),
+        None if req.path() == "/healthz" => Ok(Visit::new(Site::Platform, None, arrival.client)),
         None => Err(Refusal::UnknownHost),
     }
 }

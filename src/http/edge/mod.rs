@@ -52,6 +52,8 @@ pub async fn edge(
     });
     let log = access_log::Entry::begin(&req, id, began);
     let reads = reader.clone();
+    let tenant = arrived.as_ref().map(|visit| visit.tenant.clone()).unwrap_or_default();
+    let for_whom = || tenant.get().map_or("-", String::as_str);
     let answer = request_id::scope(id, async move {
         match arrived {
             Ok(visit) => {
@@ -74,14 +76,31 @@ pub async fn edge(
                 vary(answer.headers_mut());
             }
             dress(answer.headers_mut(), id);
-            log.end(answer.status(), answer.request().match_pattern().as_deref());
+            log.end(answer.status(), answer.request().match_pattern().as_deref(), for_whom());
             Ok(answer)
         }
         Err(error) => {
-            log.end(error.as_response_error().status_code(), None);
+            log.end(error.as_response_error().status_code(), None, for_whom());
             Err(error)
         }
     }
+}
+
+/// The middleware of the admin listener: HEAD and the headers of every answer, nothing else.
+///
+/// # Errors
+/// As the handler.
+pub async fn plain(
+    mut req: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    let id = request_id::new();
+    if req.method() == Method::HEAD {
+        req.head_mut().method = Method::GET;
+    }
+    let mut answer = request_id::scope(id, next.call(req)).await?.map_into_boxed_body();
+    dress(answer.headers_mut(), id);
+    Ok(answer)
 }
 
 /// An error for somebody who reads pages.

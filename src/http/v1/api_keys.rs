@@ -70,7 +70,7 @@ pub struct EditKey {
 }
 
 /// An API key. Its text is in `key` and `token` where it was just made, never again.
-#[derive(Clone, Debug, Serialize, ToSchema)]
+#[derive(Clone, Serialize, ToSchema)]
 pub struct KeyBody {
     /// Its id.
     pub id: Uuid,
@@ -131,7 +131,7 @@ impl KeyBody {
 }
 
 /// Keys.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Serialize, ToSchema)]
 pub struct KeyList {
     /// In order of making.
     pub data: Vec<KeyBody>,

@@ -117,7 +117,7 @@ pub struct ResendInvite {
 }
 
 /// An invite. Its link is in `invite_url` where it was asked for (create, resend), never in lists.
-#[derive(Clone, Debug, Serialize, ToSchema)]
+#[derive(Clone, Serialize, ToSchema)]
 pub struct InviteBody {
     /// Its id.
     pub id: Uuid,
@@ -200,14 +200,14 @@ impl InviteBody {
 }
 
 /// One thing.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Serialize, ToSchema)]
 pub struct Data<T> {
     /// The thing.
     pub data: T,
 }
 
 /// Answer of a resend.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Serialize, ToSchema)]
 pub struct Resent {
     /// The invite.
     pub data: InviteBody,
@@ -216,7 +216,7 @@ pub struct Resent {
 }
 
 /// A page of invites.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Serialize, ToSchema)]
 pub struct InviteList {
     /// In order of making.
     pub data: Vec<InviteBody>,

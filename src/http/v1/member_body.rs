@@ -179,7 +179,7 @@ fn known(member: &Member) -> (Option<String>, Option<String>) {
 }
 
 /// A record both bare and under `data`, since clients read either.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Serialize, ToSchema)]
 pub struct BareAndData<T> {
     /// The fields bare.
     #[serde(flatten)]

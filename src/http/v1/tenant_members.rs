@@ -210,9 +210,8 @@ pub async fn set_tenant_member_role(
 async fn changed(state: &State, call: Call, user: UserId, role: Role) -> Result<HttpResponse, ApiError> {
     let tenant = call.tenant.clone();
     set_role::set_role(&state.members, call, Scope::Org, user.clone(), role).await?;
-    let members = list::list(&state.members, tenant.id, Scope::Org).await?;
-    let member = members.iter().find(|member| member.user_id == user).ok_or(Refusal::NotFound)?;
-    Ok(HttpResponse::Ok().json(BareAndData::from(OrgMember::of(tenant.id.0, member))))
+    let member = list::one(&state.members, tenant.id, Scope::Org, user).await?;
+    Ok(HttpResponse::Ok().json(BareAndData::from(OrgMember::of(tenant.id.0, &member))))
 }
 
 /// Remove a member from a tenant, or leave it; workspaces go along.
@@ -274,7 +273,6 @@ pub async fn transfer_ownership(
     let (state, call) = caller.within_own().await?;
     let tenant = call.tenant.id;
     transfer::transfer(&state.members, call, to.clone()).await?;
-    let members = list::list(&state.members, tenant, Scope::Org).await?;
-    let member = members.iter().find(|member| member.user_id == to).ok_or(Refusal::NotFound)?;
-    Ok(HttpResponse::Ok().json(BareAndData::from(OrgMember::of(tenant.0, member))))
+    let member = list::one(&state.members, tenant, Scope::Org, to).await?;
+    Ok(HttpResponse::Ok().json(BareAndData::from(OrgMember::of(tenant.0, &member))))
 }

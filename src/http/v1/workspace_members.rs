@@ -145,9 +145,8 @@ async fn changed(
     let (state, call) = caller.within_workspace(workspace).await?;
     let tenant = call.tenant.clone();
     set_role::set_role(&state.members, call, scope, user.clone(), role).await?;
-    let members = list::list(&state.members, tenant.id, scope).await?;
-    let member = members.iter().find(|member| member.user_id == user).ok_or(Refusal::NotFound)?;
-    Ok(HttpResponse::Ok().json(Data { data: WorkspaceMember::of(workspace.0, member) }))
+    let member = list::one(&state.members, tenant.id, scope, user).await?;
+    Ok(HttpResponse::Ok().json(Data { data: WorkspaceMember::of(workspace.0, &member) }))
 }
 
 /// Remove a member from a workspace, or leave it.

@@ -251,8 +251,9 @@ pub struct EditWorkspace {
     #[serde(default)]
     pub name: Option<String>,
     /// Free text, at most 500 characters.
-    #[serde(default)]
-    pub description: Option<String>,
+    #[serde(default, deserialize_with = "body::present")]
+    #[schema(required = false, value_type = Option<String>)]
+    pub description: Option<Option<String>>,
     /// Flat map of strings, replaced as a whole.
     #[serde(default)]
     #[schema(value_type = Option<std::collections::HashMap<String, String>>)]
@@ -278,7 +279,7 @@ pub async fn edit_workspace(
     let new = body.0;
     let change = edit::Change {
         name: new.name.map(|name| body::name("name", Some(name))).transpose()?,
-        description: body::text("description", new.description, 500)?,
+        description: new.description.map(|text| body::text("description", text, 500)).transpose()?,
         metadata: new.metadata.map(metadata).transpose()?,
     };
     let (state, call) = caller.within_workspace(workspace).await?;
