@@ -32,7 +32,8 @@ PROGRAMS = BENCH / "rust" / "target" / "release"
 LINK_KEY = base64.b64encode(b"the bench's key of links".ljust(32, b".")).decode()
 SECRET = "a-secret-of-the-bench-that-is-more-than-32-bytes"
 CONNECTIONS = (1, 8, 64)
-COUNTS = {1: 2_500, 8: 7_000, 64: 16_000}     # requests of a cell, so that each takes a second or two
+# requests of a cell by connections, so that each takes a second or three; half as many without batching
+COUNTS = {"SQLite": {1: 1_500, 8: 4_000, 64: 10_000}, "PostgreSQL": {1: 800, 8: 1_500, 64: 4_000}}
 LIMIT = 6                                     # seconds after which a cell ends all the same
 TENANTS = 16
 SERVER_CPU, CLIENT_CPU = "0", "1"
@@ -239,20 +240,20 @@ def program(cpu: str, name: str, what: str, **flags) -> dict:
 
 def cells(quick: bool):
     """(name of the row, a function of the servers of one engine that measures it)"""
-    count = lambda connections: COUNTS[connections] // (8 if quick else 1)
+    count = lambda engine, connections: COUNTS[engine][connections] // (8 if quick else 1)
     for kind in ("create", "accept"):
         for connections, tenants in [(c, 1) for c in CONNECTIONS] + [(64, TENANTS)]:
             for batching in ("on", "off"):
-                size = count(connections) // (1 if batching == "on" else 2)
                 row = (kind, connections, tenants, batching)
-                yield row, lambda run, k=kind, c=connections, t=tenants, b=batching, n=size: \
-                    run.servers[b].load(k, c, t, n, mails=k == "create")
-    yield ("create, delivered", 64, 1, "on"), lambda run: run.servers["delivering"].load("create", 64, 1, count(64), True)
+                yield row, lambda run, k=kind, c=connections, t=tenants, b=batching: run.servers[b].load(
+                    k, c, t, count(run.engine.name, c) // (1 if b == "on" else 2), mails=k == "create")
+    yield ("create, delivered", 64, 1, "on"), lambda run: run.servers["delivering"].load(
+        "create", 64, 1, count(run.engine.name, 64), True)
     for kind in ("create", "accept"):
-        for batch, connections in [(1, 1), (64, 1)] + [(1, 7)]:
-            size = count(1 if batch * connections == 1 else 8 if batch == 1 else 64)
+        for batch, connections in [(1, 1), (64, 1), (1, 7)]:
             row = (f"bare {kind}", connections, connections, str(batch))
-            yield row, lambda run, k=kind, b=batch, c=connections, n=size: run.bare(k, b, c, n)
+            size = 1 if batch * connections == 1 else 8 if batch == 1 else 64
+            yield row, lambda run, k=kind, b=batch, c=connections, s=size: run.bare(k, b, c, count(run.engine.name, s))
 
 
 class Measured:
