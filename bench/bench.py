@@ -9,6 +9,7 @@ See README.md beside this file for what is measured and how to read it.
 """
 
 import argparse
+import base64
 import contextlib
 import http.client
 import json
@@ -28,6 +29,7 @@ from pathlib import Path
 BENCH = Path(__file__).resolve().parent
 ROOT = BENCH.parent
 PROGRAMS = BENCH / "rust" / "target" / "release"
+LINK_KEY = base64.b64encode(b"the bench's key of links".ljust(32, b".")).decode()
 SECRET = "a-secret-of-the-bench-that-is-more-than-32-bytes"
 CONNECTIONS = (1, 8, 64)
 COUNTS = {1: 2_500, 8: 7_000, 64: 16_000}     # requests of a cell, so that each takes a second or two
@@ -134,7 +136,7 @@ url = "{database}"
 active_key = "k1"
 [[tokens.keys]]
 id = "k1"
-secret = "YSBrZXkgb2YgdGhlIGJlbmNoOiAzMiBieXRlcyBsb25nLg=="
+secret = "{key}"
 [[auth.issuers]]
 issuer = "https://auth.bench.test"
 audience = "usher"
@@ -175,7 +177,7 @@ class Usher:
         # port 9 answers nobody, so mails stay owed: the rows that the bare engine writes too
         mail = 'transport = "memory"' if delivers else 'transport = "smtp"\nurl = "smtp://127.0.0.1:9?tls=none"'
         (self.home / "config" / "usher.toml").write_text(CONFIG.format(
-            port=self.port, database=engine.fresh(name), secret=SECRET, mail=mail, max_batch=max_batch))
+            port=self.port, database=engine.fresh(name), key=LINK_KEY, secret=SECRET, mail=mail, max_batch=max_batch))
         for at, workspace in enumerate(self.workspaces):
             id = uuid.UUID(int=(0x0190_0000_0000_7000_8000 << 48) + 0x1000 + at)
             (self.home / "config" / "tenants" / f"bench-{at}.toml").write_text(
@@ -184,7 +186,11 @@ class Usher:
         self.process = subprocess.Popen(
             ["taskset", "-c", SERVER_CPU, binary, "--config", self.home / "config", "--data-dir", self.home / "data",
              "--listen", f"127.0.0.1:{self.port}", "serve"], stdout=log, stderr=log, cwd=self.home)
-        wait_for(self.healthy, name, 30)
+        try:
+            wait_for(self.healthy, name, 30)
+        except BaseException:
+            self.stop()
+            raise
 
     def healthy(self) -> bool:
         if self.process.poll() is not None:
@@ -252,8 +258,11 @@ def cells(quick: bool):
 class Measured:
     """The servers of one engine, and its bare database."""
 
-    def __init__(self, home: Path, binary: Path, engine):
-        self.engine, self.servers = engine, {}
+    def __init__(self, engine):
+        self.engine, self.servers, self.database = engine, {}, None
+
+    def start(self, home: Path, binary: Path):
+        engine = self.engine
         for name, max_batch, delivers in [("on", 64, False), ("off", 1, False), ("delivering", 64, True)]:
             self.servers[name] = Usher(home, binary, engine, f"{engine.name}-{name}", max_batch, delivers)
         # a schema as usher makes it, used by nobody else
@@ -297,7 +306,7 @@ def build(release: bool) -> Path:
 
 
 def durable(args):
-    binary = build(not args.dev)
+    binary = Path(args.binary).resolve() if args.binary else build(not args.dev)
     home = Path(tempfile.mkdtemp(prefix="usher-bench-", dir=args.scratch))
     home.chmod(0o755)                               # PostgreSQL runs as another user
     out = {"rounds": [], "disk": [], "load": [], "machine": machine(), "engines": args.engines, "dev": args.dev}
@@ -308,8 +317,9 @@ def durable(args):
             for name in args.engines.split(","):
                 engine = {"sqlite": Sqlite, "postgres": Postgres}[name](home)
                 stack.callback(engine.stop)
-                run = Measured(home, binary, engine)
+                run = Measured(engine)
                 stack.callback(run.stop)
+                run.start(home, binary)
                 runs.append(run)
             for number in range(args.rounds):
                 out["disk"].append(fdatasyncs(home))
@@ -406,6 +416,7 @@ def main():
     run.add_argument("--minutes", type=float, default=30, help="no further round is begun after so long")
     run.add_argument("--scratch", help="a directory on the disk to be measured, not in memory")
     run.add_argument("--out", default=str(BENCH / "out" / "durable.json"))
+    run.add_argument("--binary", help="measure this usher, and build nothing")
     run.add_argument("--quick", action="store_true", help="an eighth of the requests: to see that it works")
     run.add_argument("--dev", action="store_true", help="the dev build: to see that it works")
     show = commands.add_parser("table", help="prints a saved result again")

@@ -95,21 +95,24 @@ fn sqlite(file: &str, task: &Task) -> f64 {
     let (tenant, workspace) = (Uuid::now_v7(), Uuid::now_v7());
     db.execute(TENANT, params![tenant.as_bytes(), tenant.to_string()]).unwrap();
     db.execute(WORKSPACE, params![workspace.as_bytes(), tenant.as_bytes()]).unwrap();
+    // `$1` would be a name to SQLite, numbered by where it first stands
+    let [invite, mail_owed, accept_it, tenant_member, workspace_member] =
+        [INVITE, MAIL, ACCEPT, TENANT_MEMBER, WORKSPACE_MEMBER].map(|sql| sql.replace('$', "?"));
     let create = |id: Uuid| {
         let (email, mail) = (address(id), Uuid::now_v7());
         let row = params![id.as_bytes(), tenant.as_bytes(), workspace.as_bytes(), email, salt(), AT, END];
-        db.prepare_cached(INVITE).unwrap().execute(row).unwrap();
+        db.prepare_cached(&invite).unwrap().execute(row).unwrap();
         let row = params![mail.as_bytes(), tenant.as_bytes(), id.as_bytes(), format!("{id}:1"), AT];
-        db.prepare_cached(MAIL).unwrap().execute(row).unwrap();
+        db.prepare_cached(&mail_owed).unwrap().execute(row).unwrap();
     };
     let accept = |id: Uuid| {
         let (email, user) = (address(id), id.to_string());
         let row = params![id.as_bytes(), tenant.as_bytes(), user, AT, email];
-        assert_eq!(db.prepare_cached(ACCEPT).unwrap().execute(row).unwrap(), 1);
+        assert_eq!(db.prepare_cached(&accept_it).unwrap().execute(row).unwrap(), 1);
         let row = params![tenant.as_bytes(), user, id.as_bytes(), AT];
-        db.prepare_cached(TENANT_MEMBER).unwrap().execute(row).unwrap();
+        db.prepare_cached(&tenant_member).unwrap().execute(row).unwrap();
         let row = params![workspace.as_bytes(), user, tenant.as_bytes(), id.as_bytes(), AT];
-        db.prepare_cached(WORKSPACE_MEMBER).unwrap().execute(row).unwrap();
+        db.prepare_cached(&workspace_member).unwrap().execute(row).unwrap();
     };
     let mut pending = Vec::new();
     if task.accept {
