@@ -131,9 +131,9 @@ pub async fn add_own_tenant_member(caller: Caller, body: Body<AddMember>) -> Res
 #[serde(untagged)]
 pub enum AddedOrInvited {
     /// A member, where a `user_id` was given.
-    Member(BareAndData<OrgMember>),
+    Member(Box<BareAndData<OrgMember>>),
     /// An invitation, where an `email` was.
-    Invitation(BareAndData<InviteBody>),
+    Invitation(Box<BareAndData<InviteBody>>),
 }
 
 /// What an addition asks for.
@@ -164,7 +164,7 @@ async fn added(state: &State, call: Call, addition: Addition) -> Result<HttpResp
         Addition::Invite(new) => match create::create(&state.invites, call, *new).await? {
             Created::Invited(row, url) => {
                 let invite = InviteBody::of(&row, state.store.clock().now()).with_url(url);
-                Ok(HttpResponse::Created().json(AddedOrInvited::Invitation(invite.into())))
+                Ok(HttpResponse::Created().json(AddedOrInvited::Invitation(Box::new(invite.into()))))
             }
             Created::Added(_) => Err(Refusal::AlreadyMember.into()),
         },
@@ -173,7 +173,7 @@ async fn added(state: &State, call: Call, addition: Addition) -> Result<HttpResp
             let joined_at = add::add(&state.members, call, Scope::Org, user.clone(), role).await?;
             let member = Member { user_id: user, role, joined_at, added_by, user: None };
             let member = OrgMember::of(tenant.0, &member);
-            Ok(HttpResponse::Created().json(AddedOrInvited::Member(member.into())))
+            Ok(HttpResponse::Created().json(AddedOrInvited::Member(Box::new(member.into()))))
         }
     }
 }
