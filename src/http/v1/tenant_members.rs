@@ -96,7 +96,7 @@ async fn listed(state: &State, call: Call) -> Result<HttpResponse, ApiError> {
 #[utoipa::path(tag = "tenant-members", operation_id = "add_tenant_member",
     request_body = AddMember,
     responses(
-        (status = 201, description = "The member", body = BareAndData<OrgMember>),
+        (status = 201, description = "The member, or the invitation", body = AddedOrInvited),
         (status = "4XX", description = "Refused", body = ErrorBody),
         (status = 503, description = "Not now", body = ErrorBody)))]
 #[post("/tenants/{tenant_id}/members")]
@@ -116,7 +116,7 @@ pub async fn add_tenant_member(
 #[utoipa::path(tag = "tenant-members", operation_id = "add_own_tenant_member",
     request_body = AddMember,
     responses(
-        (status = 201, description = "The invitation", body = BareAndData<InviteBody>),
+        (status = 201, description = "The member, or the invitation", body = AddedOrInvited),
         (status = "4XX", description = "Refused", body = ErrorBody),
         (status = 503, description = "Not now", body = ErrorBody)))]
 #[post("/tenant/members")]
@@ -124,6 +124,16 @@ pub async fn add_own_tenant_member(caller: Caller, body: Body<AddMember>) -> Res
     let addition = Addition::read(&body.0)?;
     let (state, call) = caller.within_own().await?;
     added(&state, call, addition).await
+}
+
+/// What an addition answers.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+pub enum AddedOrInvited {
+    /// A member, where a `user_id` was given.
+    Member(Box<BareAndData<OrgMember>>),
+    /// An invitation, where an `email` was.
+    Invitation(Box<BareAndData<InviteBody>>),
 }
 
 /// What an addition asks for.
@@ -154,7 +164,7 @@ async fn added(state: &State, call: Call, addition: Addition) -> Result<HttpResp
         Addition::Invite(new) => match create::create(&state.invites, call, *new).await? {
             Created::Invited(row, url) => {
                 let invite = InviteBody::of(&row, state.store.clock().now()).with_url(url);
-                Ok(HttpResponse::Created().json(BareAndData::from(invite)))
+                Ok(HttpResponse::Created().json(AddedOrInvited::Invitation(Box::new(invite.into()))))
             }
             Created::Added(_) => Err(Refusal::AlreadyMember.into()),
         },
@@ -162,7 +172,8 @@ async fn added(state: &State, call: Call, addition: Addition) -> Result<HttpResp
             let (tenant, added_by) = (call.tenant.id, call.user_id().cloned());
             let joined_at = add::add(&state.members, call, Scope::Org, user.clone(), role).await?;
             let member = Member { user_id: user, role, joined_at, added_by, user: None };
-            Ok(HttpResponse::Created().json(BareAndData::from(OrgMember::of(tenant.0, &member))))
+            let member = OrgMember::of(tenant.0, &member);
+            Ok(HttpResponse::Created().json(AddedOrInvited::Member(Box::new(member.into()))))
         }
     }
 }
