@@ -105,6 +105,7 @@ async fn a_resend_goes_to_the_stored_address_whatever_the_body_says(server: Test
     for kind in KINDS {
         let email = format!("bob-{kind:?}@example.com");
         let invited = server.invite(kind, &acme_owner(), &email, "member").await;
+        server.letters_to(&email, 1).await;
         server.advance(COOLDOWN);
         let body = json!({ "email": "mallory@evil.test", "to": "mallory@evil.test", "role": "owner" });
         let answer = server.resend(&invited, &acme_owner(), &body).await.expect(200);

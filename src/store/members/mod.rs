@@ -1,6 +1,6 @@
 //! The tables `tenant_members` and `workspace_members`: who stands where, under the tenant's lock.
 
-use std::collections::HashMap;
+mod lists;
 
 use entity::{InviteId, Millis, Role, TenantId, UserId, WorkspaceId, tenant_member, user, workspace_member};
 use sea_orm::{
@@ -10,6 +10,9 @@ use sea_orm::{
     sea_query::{Expr, IntoCondition, OnConflict, Query},
 };
 
+pub use self::lists::{
+    list_tenant, list_workspace, solely_owned_workspaces, tenant_owners, tenants_of, workspace_roles,
+};
 use crate::domain::Standing;
 
 /// Where a membership came from.
@@ -296,142 +299,4 @@ pub async fn leave_workspace(
         .exec(conn)
         .await?;
     Ok(done.rows_affected > 0)
-}
-
-/// Owners of the tenant, the longest-standing first.
-///
-/// # Errors
-/// As any statement.
-pub async fn tenant_owners(conn: &impl ConnectionTrait, tenant: TenantId) -> Result<Vec<UserId>, DbErr> {
-    let rows = tenant_member::Entity::find()
-        .filter(tenant_member::Column::TenantId.eq(tenant))
-        .filter(tenant_member::Column::Role.eq(Role::Owner))
-        .order_by_asc(tenant_member::Column::InsertedAt)
-        .order_by_asc(tenant_member::Column::UserId)
-        .limit(2)
-        .all(conn)
-        .await?;
-    Ok(rows.into_iter().map(|row| row.user_id).collect())
-}
-
-/// Workspaces of the tenant in which this user is the only owner.
-///
-/// # Errors
-/// As any statement.
-pub async fn solely_owned_workspaces(
-    conn: &impl ConnectionTrait,
-    tenant: TenantId,
-    user: &UserId,
-) -> Result<Vec<WorkspaceId>, DbErr> {
-    let owned = workspace_member::Entity::find()
-        .filter(workspace_member::Column::TenantId.eq(tenant))
-        .filter(workspace_member::Column::UserId.eq(user.clone()))
-        .filter(workspace_member::Column::Role.eq(Role::Owner))
-        .all(conn)
-        .await?;
-    let ids: Vec<WorkspaceId> = owned.iter().map(|row| row.workspace_id).collect();
-    if ids.is_empty() {
-        return Ok(ids);
-    }
-    let others = workspace_member::Entity::find()
-        .filter(workspace_member::Column::TenantId.eq(tenant))
-        .filter(workspace_member::Column::WorkspaceId.is_in(ids.iter().copied()))
-        .filter(workspace_member::Column::UserId.ne(user.clone()))
-        .filter(workspace_member::Column::Role.eq(Role::Owner))
-        .all(conn)
-        .await?;
-    Ok(ids.into_iter().filter(|id| !others.iter().any(|other| other.workspace_id == *id)).collect())
-}
-
-/// What is known of these users, by id.
-async fn known(
-    conn: &impl ConnectionTrait,
-    ids: impl IntoIterator<Item = UserId>,
-) -> Result<HashMap<UserId, user::Model>, DbErr> {
-    let users = super::users::find_all(conn, ids).await?;
-    Ok(users.into_iter().map(|user| (user.id.clone(), user)).collect())
-}
-
-/// Members of the tenant with what is known of them, by time of joining.
-///
-/// # Errors
-/// As any statement.
-pub async fn list_tenant(
-    conn: &impl ConnectionTrait,
-    tenant: TenantId,
-    limit: u64,
-) -> Result<Vec<(tenant_member::Model, Option<user::Model>)>, DbErr> {
-    let members = tenant_member::Entity::find()
-        .filter(tenant_member::Column::TenantId.eq(tenant))
-        .order_by_asc(tenant_member::Column::InsertedAt)
-        .order_by_asc(tenant_member::Column::UserId)
-        .limit(limit)
-        .all(conn)
-        .await?;
-    let mut users = known(conn, members.iter().map(|m| m.user_id.clone())).await?;
-    Ok(members
-        .into_iter()
-        .map(|member| {
-            let user = users.remove(&member.user_id);
-            (member, user)
-        })
-        .collect())
-}
-
-/// Members of a workspace with what is known of them, by time of joining.
-///
-/// # Errors
-/// As any statement.
-pub async fn list_workspace(
-    conn: &impl ConnectionTrait,
-    tenant: TenantId,
-    workspace: WorkspaceId,
-    limit: u64,
-) -> Result<Vec<(workspace_member::Model, Option<user::Model>)>, DbErr> {
-    let members = workspace_member::Entity::find()
-        .filter(workspace_member::Column::TenantId.eq(tenant))
-        .filter(workspace_member::Column::WorkspaceId.eq(workspace))
-        .order_by_asc(workspace_member::Column::InsertedAt)
-        .order_by_asc(workspace_member::Column::UserId)
-        .limit(limit)
-        .all(conn)
-        .await?;
-    let mut users = known(conn, members.iter().map(|m| m.user_id.clone())).await?;
-    Ok(members
-        .into_iter()
-        .map(|member| {
-            let user = users.remove(&member.user_id);
-            (member, user)
-        })
-        .collect())
-}
-
-/// Workspaces of the tenant this user belongs to, with the role there.
-///
-/// # Errors
-/// As any statement.
-pub async fn workspace_roles(
-    conn: &impl ConnectionTrait,
-    tenant: TenantId,
-    user: &UserId,
-) -> Result<Vec<(WorkspaceId, Role)>, DbErr> {
-    let rows = workspace_member::Entity::find()
-        .filter(workspace_member::Column::TenantId.eq(tenant))
-        .filter(workspace_member::Column::UserId.eq(user.clone()))
-        .all(conn)
-        .await?;
-    Ok(rows.into_iter().map(|row| (row.workspace_id, row.role)).collect())
-}
-
-/// Tenants this user belongs to, with the role there.
-///
-/// # Errors
-/// As any statement.
-pub async fn tenants_of(conn: &impl ConnectionTrait, user: &UserId) -> Result<Vec<(TenantId, Role)>, DbErr> {
-    let rows = tenant_member::Entity::find()
-        .filter(tenant_member::Column::UserId.eq(user.clone()))
-        .order_by_asc(tenant_member::Column::InsertedAt)
-        .all(conn)
-        .await?;
-    Ok(rows.into_iter().map(|row| (row.tenant_id, row.role)).collect())
 }
