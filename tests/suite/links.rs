@@ -119,6 +119,7 @@ async fn a_link_keeps_its_host_when_it_is_sent_again(server: TestServer) {
             server.post(&kind.collection(), &body).by(&acme_owner()).on(ACME_ALIAS).await.expect(201);
         let url = answer["data"]["invite_url"].as_str().unwrap();
         let path = format!("{}/resend", kind.item(answer["data"]["id"].as_str().unwrap()));
+        server.letters_to(&email, 1).await;
         server.advance(Duration::from_secs(61));
         let again = server.post(&path, &json!({})).by(&acme_owner()).on(ACME_HOST).await.expect(200);
         assert_eq!(again["invite_url"], url);
