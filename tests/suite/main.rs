@@ -59,6 +59,7 @@ mod mail_delivery;
 mod openapi;
 mod operations;
 mod org_invites;
+mod permissions;
 mod previews;
 mod races;
 mod resending;
