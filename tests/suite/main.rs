@@ -49,6 +49,8 @@ mod crash;
 mod credentials;
 mod documents;
 mod edge;
+mod foreign_ids;
+mod hostile_tenants;
 mod hosts;
 mod identity;
 mod landing_pages;
