@@ -42,8 +42,10 @@
 mod support;
 
 mod acceptance;
+mod api_keys;
 mod authority;
 mod bad_input;
+mod batches;
 mod cli;
 mod crash;
 mod credentials;
@@ -58,6 +60,7 @@ mod lifecycle;
 mod links;
 mod mail_content;
 mod mail_delivery;
+mod mixed_races;
 mod openapi;
 mod operations;
 mod org_invites;
