@@ -29,8 +29,9 @@ pub struct Member {
 /// # Errors
 /// [`Refusal::NotFound`] for somebody who is none.
 pub async fn one(members: &Members, tenant: TenantId, scope: Scope, user: UserId) -> Result<Member, Refusal> {
+    let known_to = members.clone();
     let found = members.store.read(async move |db| {
-        let known = store::users::find(&db, &user).await?;
+        let known = known_to.visible(tenant, store::users::find(&db, &user).await?);
         Ok(match scope {
             Scope::Org => store::members::tenant_member(&db, tenant, &user).await?.map(|row| Member {
                 user_id: row.user_id,
@@ -86,6 +87,7 @@ pub async fn read(members: &Members, call: Call, scope: Scope) -> Result<Vec<Mem
 /// # Errors
 /// [`Refusal::Unavailable`] without the database.
 pub async fn list(members: &Members, tenant: TenantId, scope: Scope) -> Result<Vec<Member>, Refusal> {
+    let known_to = members.clone();
     Ok(members
         .store
         .read(async move |db| match scope {
@@ -98,7 +100,7 @@ pub async fn list(members: &Members, tenant: TenantId, scope: Scope) -> Result<V
                         role: row.role,
                         joined_at: row.inserted_at,
                         added_by: row.added_by,
-                        user,
+                        user: known_to.visible(tenant, user),
                     })
                     .collect())
             }
@@ -111,7 +113,7 @@ pub async fn list(members: &Members, tenant: TenantId, scope: Scope) -> Result<V
                         role: row.role,
                         joined_at: row.inserted_at,
                         added_by: row.added_by,
-                        user,
+                        user: known_to.visible(tenant, user),
                     })
                     .collect())
             }
