@@ -246,6 +246,8 @@ pub struct Tenant {
     pub invites: Invites,
     /// Limits of invites.
     pub limits: Limits,
+    /// Pages of other origins that may call the API.
+    pub cors: Cors,
     /// Issuers that speak for this tenant only.
     pub issuers: Vec<Issuer>,
     /// Configured workspaces.
@@ -276,6 +278,17 @@ pub struct Links {
     pub sign_in_url: Option<String>,
     /// Where to go after accepting.
     pub after_accept_url: Option<String>,
+}
+
+/// `[cors]` of a tenant: from which pages browsers may call the API. Nobody's by default.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cors {
+    /// Origins of those pages, spelled as browsers send them.
+    pub origins: Vec<String>,
+    /// Pages of any origin; nothing is listed then, and credentials are never allowed.
+    pub any: bool,
+    /// Whether browsers may send cookies along, which usher itself never reads.
+    pub credentials: bool,
 }
 
 /// `[invites]`, resolved for one tenant.

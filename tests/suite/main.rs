@@ -45,6 +45,7 @@ mod acceptance;
 mod authority;
 mod bad_input;
 mod cli;
+mod cors;
 mod crash;
 mod credentials;
 mod documents;

@@ -72,6 +72,7 @@ fn tenant_issuer(tenant: TenantId) -> Issuer {
 
 fn tenant(id: TenantId, owners: &[&str], issuers: Vec<Issuer>) -> Tenant {
     Tenant {
+        cors: crate::config::settings::Cors::default(),
         id,
         slug: "acme".into(),
         name: "Acme".into(),
