@@ -312,8 +312,12 @@ pub struct Invites {
     pub allowed_domains: Vec<String>,
     /// These may not.
     pub blocked_domains: Vec<String>,
-    /// Whether known throw-away domains are refused.
+    /// Whether throw-away domains are refused: those of the compiled-in list, and the next.
     pub block_disposable: bool,
+    /// Throw-away domains that the list does not know.
+    pub disposable_extra: Vec<String>,
+    /// Domains that are none, whatever the list says.
+    pub disposable_except: Vec<String>,
 }
 
 /// `require_verified_email`.

@@ -42,6 +42,7 @@
 mod support;
 
 mod acceptance;
+mod address_policy;
 mod authority;
 mod bad_input;
 mod cli;

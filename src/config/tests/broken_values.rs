@@ -62,6 +62,9 @@ fn every_key_takes_what_it_should_and_refuses_the_rest() {
             &["['a.test', 'BÜCHER.example']"],
             &["['a']", "['@a.test']", "['*.a.test']", "['']"],
         ),
+        ("invites", "disposable", &["'block'", "'allow'"], &["true", "'deny'", "['a.test']"]),
+        ("invites", "disposable_extra", &["['a.test', 'BÜCHER.example']"], &["['*.a.test']", "'a.test'"]),
+        ("invites", "disposable_except", &["['a.test']"], &["['a@a.test']"]),
         (
             "limits",
             "invites_per_api_key",

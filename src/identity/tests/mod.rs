@@ -93,6 +93,8 @@ fn tenant(id: TenantId, owners: &[&str], issuers: Vec<Issuer>) -> Tenant {
             allowed_domains: vec![],
             blocked_domains: vec![],
             block_disposable: false,
+            disposable_extra: vec![],
+            disposable_except: vec![],
         },
         limits: limits(),
         issuers,
