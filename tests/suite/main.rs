@@ -42,9 +42,11 @@
 mod support;
 
 mod acceptance;
+mod address_policy;
 mod authority;
 mod bad_input;
 mod cli;
+mod cors;
 mod crash;
 mod credentials;
 mod documents;
