@@ -42,11 +42,13 @@
 mod support;
 
 mod acceptance;
+mod address_policy;
 mod api_keys;
 mod authority;
 mod bad_input;
 mod batches;
 mod cli;
+mod cors;
 mod crash;
 mod credentials;
 mod documents;

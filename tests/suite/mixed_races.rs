@@ -56,7 +56,7 @@ struct Arena<'a> {
     people: Vec<Person>,
     workspaces: Vec<String>,
     left: AtomicUsize,
-    told: Mutex<BTreeMap<(&'static str, u16), usize>>,
+    told: Mutex<BTreeMap<(&'static str, String), usize>>,
 }
 
 async fn race(servers: &[&TestServer]) {
@@ -150,7 +150,11 @@ impl Arena<'_> {
                 _ => ("decline or revoke", self.end(server, &mut dice, by, whom).await),
             };
             assert!(answer.status < 500 || answer.status == 503, "{what}: {}", answer.text());
-            *self.told.lock().unwrap().entry((what, answer.status)).or_default() += 1;
+            let outcome = match answer.status {
+                status @ 200..300 => status.to_string(),
+                _ => answer.json()["code"].as_str().unwrap_or_default().to_owned(),
+            };
+            *self.told.lock().unwrap().entry((what, outcome)).or_default() += 1;
         }
     }
 
@@ -214,12 +218,19 @@ impl Arena<'_> {
     fn report(&self, looks: u64) {
         let told = self.told.lock().unwrap();
         println!("{} operations, {looks} looks meanwhile", told.values().sum::<usize>());
-        for ((what, status), times) in &*told {
-            println!("  {what:22} {status} {times:6}");
+        for ((what, outcome), times) in &*told {
+            println!("  {what:22} {outcome:24} {times:6}");
         }
-        let done =
-            told.iter().filter(|((_, status), _)| *status < 300).map(|(_, times)| times).sum::<usize>();
-        assert!(done * 10 > told.values().sum::<usize>(), "hardly anything was ever done: {told:?}");
+        let count = |wanted: &dyn Fn(&str) -> bool| -> usize {
+            told.iter().filter(|((_, outcome), _)| wanted(outcome)).map(|(_, times)| times).sum()
+        };
+        assert!(
+            count(&|outcome| outcome.starts_with('2')) * 10 > count(&|_| true),
+            "hardly anything was done"
+        );
+        for refusal in ["SEAT_LIMIT_REACHED", "LAST_OWNER"] {
+            assert!(count(&|outcome| outcome == refusal) > 0, "{refusal} was never come near");
+        }
     }
 }
 
