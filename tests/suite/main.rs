@@ -54,6 +54,7 @@ mod credentials;
 mod documents;
 mod edge;
 mod foreign_ids;
+mod granting;
 mod hostile_tenants;
 mod hosts;
 mod identity;
