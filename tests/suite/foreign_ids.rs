@@ -209,11 +209,8 @@ async fn on_anothers_host_everything_answers_as_what_never_was(server: TestServe
             for which in [Own, Never] {
                 let path = filled(&ids, route, &vec![which; places]).await.unwrap();
                 let call = server.call(route.method.parse().unwrap(), &format!("/api/v1{path}")).by(&who);
-                let body = if route.body.is_empty() {
-                    String::new()
-                } else {
-                    route.body.replace('<', "").replace('>', "")
-                };
+                let body =
+                    if route.body.is_empty() { String::new() } else { route.body.replace(['<', '>'], "") };
                 answers.push(call.on(GLOBEX_HOST).body("application/json", body).await);
             }
             assert!(
