@@ -15,6 +15,7 @@ use std::{
 };
 
 use futures_util::future::join_all;
+use reqwest::Method;
 use serde_json::json;
 
 use crate::support::{
@@ -33,7 +34,7 @@ with_and_without_actors!(
 );
 
 /// Fewer than there are people, so that every way in meets the limit.
-const SEATS: i64 = 9;
+const SEATS: i64 = 6;
 /// The configured owner and those who come and go.
 const PEOPLE: usize = 12;
 /// Callers at a time.
@@ -93,68 +94,68 @@ async fn race(servers: &[&TestServer]) {
 }
 
 impl Arena<'_> {
-    /// Rounds of one caller: who does what to whom follows from a number of its own.
+    /// Rounds of one caller: who does what to whom follows from numbers of its own.
     async fn play(&self, caller: usize) {
         let mut dice = Dice(0x9E37_79B9 ^ (caller as u64 + 1));
         while self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok()
         {
-            let server = self.servers[dice.below(self.servers.len())];
-            let (by, whom) = (dice.one_of(&self.people), dice.one_of(&self.people));
-            let workspace = dice.one_of(&self.workspaces);
-            let tenant = "/api/v1/tenant";
-            let (of_tenant, of_workspace) = (
-                format!("/api/v1/tenants/{ACME}/members"),
-                format!("/api/v1/workspaces/{workspace}/members"),
-            );
-            let org_role = *dice.one_of(&["member", "admin", "owner", "owner"]);
-            let role = *dice.one_of(&["viewer", "member", "admin", "owner"]);
-            let (user, set) = (whom.user_id(), json!({ "role": role }));
-            let named = |call: crate::support::client::Call| call.by(by).header("x-miosa-tenant", "acme");
-            let (what, answer) = match dice.below(14) {
-                0..=2 => {
-                    ("invite and accept", self.invite(server, &mut dice, by, whom, org_role, role).await)
-                }
-                3 => (
-                    "add",
-                    named(server.post(&of_tenant, &json!({ "user_id": user, "role": org_role }))).await,
-                ),
-                4 => (
-                    "set role",
-                    named(server.patch(&format!("{of_tenant}/{user}/role"), &json!({ "role": org_role })))
-                        .await,
-                ),
-                5 => {
-                    let body = json!({ "new_owner_user_id": user });
-                    ("hand over", named(server.post(&format!("{tenant}/transfer-ownership"), &body)).await)
-                }
-                6 => ("remove", named(server.delete(&format!("{of_tenant}/{user}"))).await),
-                7 => ("leave", named(server.delete(&format!("{of_tenant}/{}", by.user_id()))).await),
-                8 => ("step down", {
-                    let path = format!("{of_tenant}/{}/role", by.user_id());
-                    named(server.patch(&path, &json!({ "role": "admin" }))).await
-                }),
-                9 => ("add to workspace", {
-                    let body = json!({ "user_id": user, "role": role });
-                    named(server.post(&of_workspace, &body)).await
-                }),
-                10 => {
-                    ("set workspace role", named(server.patch(&format!("{of_workspace}/{user}"), &set)).await)
-                }
-                11 => {
-                    ("remove from workspace", named(server.delete(&format!("{of_workspace}/{user}"))).await)
-                }
-                12 => (
-                    "leave workspace",
-                    named(server.delete(&format!("{of_workspace}/{}", by.user_id()))).await,
-                ),
-                _ => ("decline or revoke", self.end(server, &mut dice, by, whom).await),
-            };
+            let (what, answer) = self.act(&mut dice).await;
             assert!(answer.status < 500 || answer.status == 503, "{what}: {}", answer.text());
             let outcome = match answer.status {
                 status @ 200..300 => status.to_string(),
                 _ => answer.json()["code"].as_str().unwrap_or_default().to_owned(),
             };
             *self.told.lock().unwrap().entry((what, outcome)).or_default() += 1;
+        }
+    }
+
+    async fn act(&self, dice: &mut Dice) -> (&'static str, Answer) {
+        let server = self.servers[dice.below(self.servers.len())];
+        let (by, whom) = (self.somebody(server, dice).await, dice.one_of(&self.people));
+        let (me, them) = (by.user_id(), whom.user_id());
+        let org = format!("/api/v1/tenants/{ACME}/members");
+        let ward = format!("/api/v1/workspaces/{}/members", dice.one_of(&self.workspaces));
+        let org_role = *dice.one_of(&["member", "admin", "owner", "owner"]);
+        let role = *dice.one_of(&["viewer", "member", "admin", "owner"]);
+        let (what, method, path, body) = match dice.below(24) {
+            0..=7 => return ("invite and accept", self.invite(server, dice, by, whom, org_role, role).await),
+            8 => return ("decline or revoke", self.end(server, dice, by, whom).await),
+            9..=11 => ("add", Method::POST, org, json!({ "user_id": them, "role": org_role })),
+            12 | 13 => ("set role", Method::PATCH, format!("{org}/{them}/role"), json!({ "role": org_role })),
+            14 | 15 => {
+                let path = "/api/v1/tenant/transfer-ownership".to_owned();
+                ("hand over", Method::POST, path, json!({ "new_owner_user_id": them }))
+            }
+            16 => ("remove", Method::DELETE, format!("{org}/{them}"), json!({})),
+            17 => ("leave", Method::DELETE, format!("{org}/{me}"), json!({})),
+            18 => ("step down", Method::PATCH, format!("{org}/{me}/role"), json!({ "role": "admin" })),
+            19 | 20 => ("add to workspace", Method::POST, ward, json!({ "user_id": them, "role": role })),
+            21 => ("set workspace role", Method::PATCH, format!("{ward}/{them}"), json!({ "role": role })),
+            22 => ("remove from workspace", Method::DELETE, format!("{ward}/{them}"), json!({})),
+            _ => ("leave workspace", Method::DELETE, format!("{ward}/{me}"), json!({})),
+        };
+        let call = server.call(method, &path).by(by).header("x-miosa-tenant", "acme");
+        (what, call.json(&body).await)
+    }
+
+    /// Mostly one of the members of the moment, half of these times an owner: whoever may do nothing changes nothing.
+    async fn somebody(&self, server: &TestServer, dice: &mut Dice) -> &Person {
+        let root = person("root@example.com").with("role", "system_admin");
+        let listed = server.get(&format!("/api/v1/tenants/{ACME}/members")).by(&root).await.expect(200);
+        let owners_only = dice.below(2) == 0;
+        let ids: Vec<&str> = listed["data"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|one| !owners_only || one["role"] == "owner")
+            .filter_map(|one| one["user_id"].as_str())
+            .collect();
+        let members: Vec<&Person> =
+            self.people.iter().filter(|one| ids.contains(&one.user_id().as_str())).collect();
+        if members.is_empty() || dice.below(5) == 0 {
+            dice.one_of(&self.people)
+        } else {
+            members[dice.below(members.len())]
         }
     }
 
