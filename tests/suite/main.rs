@@ -4,7 +4,7 @@
 //!
 //! Needs nothing but the build. Where PostgreSQL's programs or the Python SDK are not installed, that half
 //! says `SKIPPED` on the terminal, and fails under `USHER_REQUIRE_ALL=1`. Longer runs of the same tests:
-//! `USHER_RACE_ROUNDS`, `USHER_CRASH_CYCLES`.
+//! `USHER_RACE_ROUNDS`, `USHER_CRASH_CYCLES`. `USHER_BINARY` names another build to run as a process.
 //!
 //! The twenty checks that come before all others, and where they stand:
 //!
@@ -62,6 +62,7 @@ mod org_invites;
 mod previews;
 mod races;
 mod resending;
+mod restoring;
 mod roles;
 mod sdk;
 mod secrets;
