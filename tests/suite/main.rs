@@ -58,6 +58,7 @@ mod lifecycle;
 mod links;
 mod mail_content;
 mod mail_delivery;
+mod member_lists;
 mod openapi;
 mod operations;
 mod org_invites;
