@@ -350,6 +350,14 @@ impl Settings {
     pub fn all_issuers(&self) -> impl Iterator<Item = &Issuer> {
         self.issuers.iter().chain(self.tenants.iter().flat_map(|tenant| &tenant.issuers))
     }
+
+    /// Whether a user id is of an issuer that speaks for another tenant alone. Such a person can be noted here as a
+    /// member, as any id can, and is nobody here: what that tenant's issuer said of them is not this one's to see.
+    #[must_use]
+    pub fn is_foreign(&self, user: &UserId, tenant: TenantId) -> bool {
+        let others = self.tenants.iter().filter(|other| other.id != tenant);
+        others.flat_map(|other| &other.issuers).any(|issuer| user.0.starts_with(&issuer.subject_prefix))
+    }
 }
 
 impl Settings {

@@ -51,8 +51,9 @@ pub struct Page {
 /// # Errors
 /// [`Refusal::NotFound`] for somebody who is none.
 pub async fn one(members: &Members, tenant: TenantId, scope: Scope, user: UserId) -> Result<Member, Refusal> {
+    let known_to = members.clone();
     let found = members.store.read(async move |db| {
-        let known = store::users::find(&db, &user).await?;
+        let known = known_to.visible(tenant, store::users::find(&db, &user).await?);
         Ok(match scope {
             Scope::Org => store::members::tenant_member(&db, tenant, &user).await?.map(|row| Member {
                 user_id: row.user_id,
@@ -141,6 +142,9 @@ async fn page(
     let most = usize::try_from(limit).unwrap_or(usize::MAX);
     let more = rows.len() > most;
     rows.truncate(most);
+    for row in &mut rows {
+        row.user = members.visible(tenant, row.user.take());
+    }
     let next = rows.last().filter(|_| more).map(|row| Cursor(row.joined_at, row.user_id.clone()));
     Ok(Page { members: rows, total, next })
 }
