@@ -64,6 +64,7 @@ mod lifecycle;
 mod links;
 mod mail_content;
 mod mail_delivery;
+mod member_lists;
 mod mixed_races;
 mod openapi;
 mod operations;
