@@ -1,6 +1,7 @@
 //! Reading memberships.
 
 use entity::{Role, TenantId, UserId, user};
+use sea_orm::{ConnectionTrait, DbErr};
 
 use super::Members;
 use crate::{
@@ -29,28 +30,36 @@ pub struct Member {
 /// # Errors
 /// [`Refusal::NotFound`] for somebody who is none.
 pub async fn one(members: &Members, tenant: TenantId, scope: Scope, user: UserId) -> Result<Member, Refusal> {
-    let found = members.store.read(async move |db| {
-        let known = store::users::find(&db, &user).await?;
-        Ok(match scope {
-            Scope::Org => store::members::tenant_member(&db, tenant, &user).await?.map(|row| Member {
+    let found = members.store.read(async move |db| member(&db, tenant, scope, &user).await);
+    found.await?.ok_or(Refusal::NotFound)
+}
+
+/// One member, if they are one.
+pub(super) async fn member(
+    conn: &impl ConnectionTrait,
+    tenant: TenantId,
+    scope: Scope,
+    user: &UserId,
+) -> Result<Option<Member>, DbErr> {
+    let known = store::users::find(conn, user).await?;
+    Ok(match scope {
+        Scope::Org => store::members::tenant_member(conn, tenant, user).await?.map(|row| Member {
+            user_id: row.user_id,
+            role: row.role,
+            joined_at: row.inserted_at,
+            added_by: row.added_by,
+            user: known,
+        }),
+        Scope::Workspace(id) => {
+            store::members::workspace_member(conn, tenant, id, user).await?.map(|row| Member {
                 user_id: row.user_id,
                 role: row.role,
                 joined_at: row.inserted_at,
                 added_by: row.added_by,
                 user: known,
-            }),
-            Scope::Workspace(id) => {
-                store::members::workspace_member(&db, tenant, id, &user).await?.map(|row| Member {
-                    user_id: row.user_id,
-                    role: row.role,
-                    joined_at: row.inserted_at,
-                    added_by: row.added_by,
-                    user: known,
-                })
-            }
-        })
-    });
-    found.await?.ok_or(Refusal::NotFound)
+            })
+        }
+    })
 }
 
 /// Rows of one answer at most.

@@ -50,6 +50,7 @@ mod credentials;
 mod documents;
 mod edge;
 mod hosts;
+mod idempotency;
 mod identity;
 mod landing_pages;
 mod lifecycle;
