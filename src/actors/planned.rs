@@ -45,7 +45,7 @@ impl Lanes {
 impl<C: Command> Planned<'_, C> {
     /// Makes the change and renders the answer. Of a request that may come again the answer is kept in the
     /// transaction of the change, and when it comes again, that is the answer and nothing is done; `render` then
-    /// runs inside the transaction, perhaps twice.
+    /// runs inside the transaction, perhaps twice. Tells the tenant too.
     ///
     /// # Errors
     /// As the use case; [`Refusal::IdempotencyKeyReused`] for a key that came with another body.
@@ -53,12 +53,13 @@ impl<C: Command> Planned<'_, C> {
         self,
         once: Option<(Repeatable, MasterKeys)>,
         render: impl Fn(C::Output) -> Result<Reply, Refusal> + Send + Sync + 'static,
-    ) -> Result<Reply, Refusal> {
+    ) -> Result<(TenantId, Reply), Refusal> {
         let (tenant, command) = self.ready.await?;
-        match once {
-            None => render(self.lanes.run(tenant, command).await?),
-            Some((request, keys)) => self.lanes.run(tenant, Once { command, request, keys, render }).await,
-        }
+        let reply = match once {
+            None => render(self.lanes.run(tenant, command).await?)?,
+            Some((request, keys)) => self.lanes.run(tenant, Once { command, request, keys, render }).await?,
+        };
+        Ok((tenant, reply))
     }
 }
 

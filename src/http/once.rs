@@ -1,6 +1,7 @@
 //! `Idempotency-Key` as handlers meet it. Every POST takes [`Once`] and ends with [`Once::answer`]: it renders
 //! what the use case decided, keeps that where the header is given, and tells it again when the request comes
 //! again. Who calls and what the body was is left here by the extractors of both; without the header nothing is.
+//! What tenant it was for is noted, told again or not.
 
 use std::future::{Ready, ready};
 
@@ -14,7 +15,7 @@ use entity::TenantId;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use super::state::State;
+use super::{edge::host::Visit, state::State};
 use crate::{
     actors::{Command, Planned, Reply},
     domain::{IdempotencyKey, MasterKeys, Refusal, Repeatable},
@@ -28,7 +29,7 @@ pub const HEADER: HeaderName = HeaderName::from_static("idempotency-key");
 pub const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
 /// A POST that is answered once, if it says so.
-pub struct Once(Option<HttpRequest>);
+pub struct Once(HttpRequest);
 
 /// Whose credential a request came with.
 struct CalledBy(String);
@@ -40,7 +41,7 @@ impl FromRequest for Once {
     type Future = Ready<Result<Self, Self::Error>>;
 
     fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(Ok(Self(is_asked(req).then(|| req.clone()))))
+        ready(Ok(Self(req.clone())))
     }
 }
 
@@ -71,8 +72,9 @@ impl Once {
         planned: Planned<'_, C>,
         render: impl Fn(C::Output) -> Result<Reply, Refusal> + Send + Sync + 'static,
     ) -> Result<HttpResponse, Refusal> {
-        let request = self.request()?;
-        planned.answered(request, render).await.map(told)
+        let (tenant, reply) = planned.answered(self.request()?, render).await?;
+        self.note_tenant(tenant);
+        Ok(told(reply))
     }
 
     /// Answers what was only looked at: through the lane, and kept, only where the header is given.
@@ -85,15 +87,28 @@ impl Once {
         tenant: TenantId,
         reply: Reply,
     ) -> Result<HttpResponse, Refusal> {
-        match self.request()? {
-            None => Ok(told(reply)),
-            request => tenants.tell(tenant, reply).answered(request, Ok).await.map(told),
+        if !is_asked(&self.0) {
+            return Ok(told(reply));
+        }
+        self.answer(tenants.tell(tenant, reply), Ok).await
+    }
+
+    /// On routes that name no tenant, what is answered says for which one it was.
+    fn note_tenant(&self, tenant: TenantId) {
+        let (noted, state) = (self.0.extensions(), self.0.app_data::<web::Data<State>>());
+        if let (Some(visit), Some(state)) = (noted.get::<Visit>(), state)
+            && let Some(tenant) = state.registry.current().tenant(tenant)
+        {
+            visit.is_for(tenant);
         }
     }
 
     /// The request as it may come again, and what its answer is sealed with.
     fn request(&self) -> Result<Option<(Repeatable, MasterKeys)>, Refusal> {
-        let Some(req) = &self.0 else { return Ok(None) };
+        let req = &self.0;
+        if !is_asked(req) {
+            return Ok(None);
+        }
         let mut given = req.headers().get_all(HEADER);
         let key = given.next().map_or(&b""[..], |value| value.as_bytes());
         if given.next().is_some() {

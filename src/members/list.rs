@@ -30,18 +30,20 @@ pub struct Member {
 /// # Errors
 /// [`Refusal::NotFound`] for somebody who is none.
 pub async fn one(members: &Members, tenant: TenantId, scope: Scope, user: UserId) -> Result<Member, Refusal> {
-    let found = members.store.read(async move |db| member(&db, tenant, scope, &user).await);
+    let known_to = members.clone();
+    let found = members.store.read(async move |db| member(&known_to, &db, tenant, scope, &user).await);
     found.await?.ok_or(Refusal::NotFound)
 }
 
 /// One member, if they are one.
 pub(super) async fn member(
+    members: &Members,
     conn: &impl ConnectionTrait,
     tenant: TenantId,
     scope: Scope,
     user: &UserId,
 ) -> Result<Option<Member>, DbErr> {
-    let known = store::users::find(conn, user).await?;
+    let known = members.visible(tenant, store::users::find(conn, user).await?);
     Ok(match scope {
         Scope::Org => store::members::tenant_member(conn, tenant, user).await?.map(|row| Member {
             user_id: row.user_id,
@@ -95,6 +97,7 @@ pub async fn read(members: &Members, call: Call, scope: Scope) -> Result<Vec<Mem
 /// # Errors
 /// [`Refusal::Unavailable`] without the database.
 pub async fn list(members: &Members, tenant: TenantId, scope: Scope) -> Result<Vec<Member>, Refusal> {
+    let known_to = members.clone();
     Ok(members
         .store
         .read(async move |db| match scope {
@@ -107,7 +110,7 @@ pub async fn list(members: &Members, tenant: TenantId, scope: Scope) -> Result<V
                         role: row.role,
                         joined_at: row.inserted_at,
                         added_by: row.added_by,
-                        user,
+                        user: known_to.visible(tenant, user),
                     })
                     .collect())
             }
@@ -120,7 +123,7 @@ pub async fn list(members: &Members, tenant: TenantId, scope: Scope) -> Result<V
                         role: row.role,
                         joined_at: row.inserted_at,
                         added_by: row.added_by,
-                        user,
+                        user: known_to.visible(tenant, user),
                     })
                     .collect())
             }

@@ -76,7 +76,7 @@ impl Command for Transfer {
 
 impl Transfer {
     async fn owner(&self, work: &Work<'_>) -> Decision<Member> {
-        let owner = list::member(work.conn(), work.tenant(), Scope::Org, &self.to).await?;
+        let owner = list::member(&self.members, work.conn(), work.tenant(), Scope::Org, &self.to).await?;
         Ok(owner.ok_or(Refusal::NotTenantMember)?)
     }
 }

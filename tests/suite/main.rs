@@ -42,13 +42,17 @@
 mod support;
 
 mod acceptance;
+mod address_policy;
 mod authority;
 mod bad_input;
 mod cli;
+mod cors;
 mod crash;
 mod credentials;
 mod documents;
 mod edge;
+mod foreign_ids;
+mod hostile_tenants;
 mod hosts;
 mod idempotency;
 mod identity;
@@ -60,6 +64,7 @@ mod mail_delivery;
 mod openapi;
 mod operations;
 mod org_invites;
+mod permissions;
 mod previews;
 mod races;
 mod resending;

@@ -36,7 +36,7 @@ async fn tell(
 ) -> Result<(String, bool), Refusal> {
     let (tenant, command) = (world.tenants[0], Try::new(name, act));
     let planned = lanes.plan(async move { Ok((tenant, command)) });
-    let reply = planned.answered(key.and_then(once), render).await?;
+    let (_, reply) = planned.answered(key.and_then(once), render).await?;
     Ok((String::from_utf8(reply.body).unwrap(), reply.replayed))
 }
 

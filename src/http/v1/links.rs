@@ -163,6 +163,7 @@ async fn show(
     let link = Presented { token, kind, within: visitor.site_tenant() };
     let preview = preview::preview(&visitor.state.invites, &link).await;
     let preview = preview.map_err(|refusal| ApiError::of(family)(visitor.counted(refusal)))?;
+    visitor.visit.is_for(&preview.tenant);
     Ok(HttpResponse::Ok().json(Data { data: PreviewBody::of(&preview) }))
 }
 
@@ -230,7 +231,7 @@ async fn accepted(
     family: Family,
     once: Once,
 ) -> Result<HttpResponse, ApiError> {
-    let refuse = |refusal| ApiError::of(family)(caller.at.counted(refusal));
+    let refuse = |refusal| ApiError::of(family)(caller.at.counted(caller.at.noted(refusal)));
     let within = only_tenant(caller).map_err(refuse)?;
     let link = Presented { token, kind, within };
     let accepting = accept::accept(&caller.at.state.invites, &caller.principal, &link);
@@ -288,7 +289,7 @@ async fn declined(
     family: Family,
     once: Once,
 ) -> Result<HttpResponse, ApiError> {
-    let refuse = |refusal| ApiError::of(family)(caller.at.counted(refusal));
+    let refuse = |refusal| ApiError::of(family)(caller.at.counted(caller.at.noted(refusal)));
     let note = body::text("note", body.note, 500)?;
     let within = only_tenant(caller).map_err(refuse)?;
     let link = Presented { token, kind, within };

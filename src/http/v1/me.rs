@@ -157,7 +157,8 @@ async fn accepted(caller: &Caller, path: &str, once: Once) -> Result<HttpRespons
     let id: InviteId = id(path)?;
     let within = only_tenant(caller)?;
     let accepting = inbox::accept(&caller.at.state.invites, &caller.principal, within, id);
-    let answer = once.answer(accepting, |accepted| reply_accepted(&accepted)).await?;
+    let answer = once.answer(accepting, |accepted| reply_accepted(&accepted)).await;
+    let answer = answer.map_err(|refusal| caller.at.noted(refusal))?;
     if let Some(user) = &caller.principal.user {
         caller.at.state.auth.first_sight().forget(&user.id);
     }
@@ -208,7 +209,8 @@ async fn declined(
     let note = body::text("note", body.note, 500)?;
     let within = only_tenant(caller)?;
     let declining = inbox::decline(&caller.at.state.invites, &caller.principal, within, id, note);
-    Ok(once.answer(declining, |declined| once::ok(&DeclinedBody::from(declined))).await?)
+    let answer = once.answer(declining, |declined| once::ok(&DeclinedBody::from(declined))).await;
+    Ok(answer.map_err(|refusal| caller.at.noted(refusal))?)
 }
 
 /// The tenant that host and header allow.

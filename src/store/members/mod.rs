@@ -62,15 +62,15 @@ pub async fn standing(
     Ok(Standing { tenant: Some(row.try_get_by_index(0)?), workspace: workspace_role })
 }
 
-/// The member of the tenant who holds this address; of two, the longer-standing.
+/// The members of the tenant who hold this address, the longest-standing first; at most a hundred.
 ///
 /// # Errors
 /// As any statement.
-pub async fn find_by_email(
+pub async fn with_email(
     conn: &impl ConnectionTrait,
     tenant: TenantId,
     email_norm: &str,
-) -> Result<Option<tenant_member::Model>, DbErr> {
+) -> Result<Vec<tenant_member::Model>, DbErr> {
     tenant_member::Entity::find()
         .join_as(
             JoinType::InnerJoin,
@@ -84,7 +84,8 @@ pub async fn find_by_email(
         .filter(Expr::col(("u", user::Column::EmailNorm)).eq(email_norm))
         .order_by_asc(tenant_member::Column::InsertedAt)
         .order_by_asc(tenant_member::Column::UserId)
-        .one(conn)
+        .limit(100)
+        .all(conn)
         .await
 }
 
