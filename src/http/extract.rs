@@ -13,7 +13,7 @@ use entity::{TenantId, WorkspaceId};
 use futures_util::StreamExt;
 use serde::de::DeserializeOwned;
 
-use super::{edge::host::Visit, error::ApiError, state::State};
+use super::{edge::host::Visit, error::ApiError, once, state::State};
 use crate::{
     config::settings,
     domain::{EmailAddress, FieldError, Refusal},
@@ -124,7 +124,9 @@ impl FromRequest for Caller {
             let principal = authenticate(&req, &at).await.map_err(|refusal| at.counted(refusal))?;
             // no credential at all is no failed one
             const NONE: Refusal = Refusal::Unauthenticated("send Authorization: Bearer <token or API key>");
-            Ok(Self { principal: principal.ok_or(NONE)?, at })
+            let principal = principal.ok_or(NONE)?;
+            once::note_caller(&req, &principal);
+            Ok(Self { principal, at })
         })
     }
 }
@@ -264,11 +266,15 @@ impl<T: DeserializeOwned + 'static> FromRequest for Body<T> {
                     .is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json")),
             };
         let payload = payload.take();
+        let asked = once::is_asked(req).then(|| req.clone());
         Box::pin(async move {
             let bytes = tokio::time::timeout(BODY_TIME, read(payload, declared)).await;
             let bytes = bytes.map_err(|_| Refusal::RequestTimeout)??;
             if !json && !bytes.is_empty() {
                 return Err(Refusal::UnsupportedMediaType.into());
+            }
+            if let Some(req) = asked {
+                once::note_body(&req, &bytes);
             }
             Ok(Self(decode(&bytes)?))
         })

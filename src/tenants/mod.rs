@@ -5,7 +5,12 @@ pub mod grant_owner;
 pub mod own;
 pub mod sync;
 
-use crate::{actors::Lanes, store::Store};
+use entity::TenantId;
+
+use crate::{
+    actors::{Command, Decision, Lanes, Planned, Reply, Work},
+    store::Store,
+};
 
 /// The use cases and what they need; clones share it.
 #[derive(Clone)]
@@ -19,5 +24,24 @@ impl Tenants {
     #[must_use]
     pub fn new(store: Store, lanes: Lanes) -> Self {
         Self { store, lanes }
+    }
+
+    /// A change that changes nothing and gives this reply: for keeping it where there is nothing else to do.
+    pub fn tell(
+        &self,
+        tenant: TenantId,
+        reply: Reply,
+    ) -> Planned<'static, impl Command<Output = Reply> + use<>> {
+        self.lanes.plan(async move { Ok((tenant, Tell(reply))) })
+    }
+}
+
+struct Tell(Reply);
+
+impl Command for Tell {
+    type Output = Reply;
+
+    async fn decide(&self, _: &mut Work<'_>) -> Decision<Reply> {
+        Ok(self.0.clone())
     }
 }

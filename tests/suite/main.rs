@@ -58,6 +58,7 @@ mod foreign_ids;
 mod granting;
 mod hostile_tenants;
 mod hosts;
+mod idempotency;
 mod identity;
 mod landing_pages;
 mod lifecycle;

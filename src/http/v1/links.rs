@@ -12,11 +12,13 @@ use super::{
     invite_body::{Data, PreviewBody},
 };
 use crate::{
+    actors::Reply,
     config::settings::{self, Compat},
     domain::Refusal,
     http::{
         error::{ApiError, Family},
         extract::{Body, Caller, Visitor},
+        once::{self, Once},
         state::State,
     },
     invites::{
@@ -179,22 +181,22 @@ pub async fn accept_workspace_invite(
     caller: Caller,
     token: web::Path<String>,
     _body: Body<Empty>,
+    once: Once,
 ) -> Result<HttpResponse, ApiError> {
     let family = workspace_family(&caller.at.state);
-    let accepted = accepted(&caller, token.into_inner(), Kind::Workspace, family).await?;
-    Ok(accepted_answer(&accepted))
+    accepted(&caller, token.into_inner(), Kind::Workspace, family, once).await
 }
 
 /// An acceptance on the wire, by what it was for.
-pub(super) fn accepted_answer(accepted: &Accepted) -> HttpResponse {
+pub(super) fn reply_accepted(accepted: &Accepted) -> Result<Reply, Refusal> {
     match accepted.workspace_id {
-        Some(workspace) => HttpResponse::Ok().json(WorkspaceAccepted {
+        Some(workspace) => once::ok(&WorkspaceAccepted {
             accepted: true,
             workspace_id: Some(workspace.0),
             tenant_id: accepted.tenant.id.0,
             role: accepted.role.as_str(),
         }),
-        None => HttpResponse::Ok().json(OrgAccepted {
+        None => once::ok(&OrgAccepted {
             accepted: true,
             tenant_id: accepted.tenant.id.0,
             role: accepted.role.as_str(),
@@ -217,22 +219,27 @@ pub async fn accept_org_invite(
     caller: Caller,
     token: web::Path<String>,
     _body: Body<Empty>,
+    once: Once,
 ) -> Result<HttpResponse, ApiError> {
-    let accepted = accepted(&caller, token.into_inner(), Kind::Org, Family::OrgLink).await?;
-    Ok(accepted_answer(&accepted))
+    accepted(&caller, token.into_inner(), Kind::Org, Family::OrgLink, once).await
 }
 
-async fn accepted(caller: &Caller, token: String, kind: Kind, family: Family) -> Result<Accepted, ApiError> {
+async fn accepted(
+    caller: &Caller,
+    token: String,
+    kind: Kind,
+    family: Family,
+    once: Once,
+) -> Result<HttpResponse, ApiError> {
     let refuse = |refusal| ApiError::of(family)(caller.at.counted(caller.at.noted(refusal)));
     let within = only_tenant(caller).map_err(refuse)?;
     let link = Presented { token, kind, within };
-    let accepted =
-        accept::accept(&caller.at.state.invites, &caller.principal, &link).await.map_err(refuse)?;
-    caller.at.visit.is_for(&accepted.tenant);
+    let accepting = accept::accept(&caller.at.state.invites, &caller.principal, &link);
+    let answer = once.answer(accepting, |accepted| reply_accepted(&accepted)).await.map_err(refuse)?;
     if let Some(user) = &caller.principal.user {
         caller.at.state.auth.first_sight().forget(&user.id);
     }
-    Ok(accepted)
+    Ok(answer)
 }
 
 /// Decline a workspace invitation, for good.
@@ -249,9 +256,10 @@ pub async fn decline_workspace_invite(
     caller: Caller,
     token: web::Path<String>,
     body: Body<DeclineInvite>,
+    once: Once,
 ) -> Result<HttpResponse, ApiError> {
     let family = workspace_family(&caller.at.state);
-    declined(&caller, token.into_inner(), Kind::Workspace, body.0, family).await
+    declined(&caller, token.into_inner(), Kind::Workspace, body.0, family, once).await
 }
 
 /// Decline an organisation's invitation, for good.
@@ -268,8 +276,9 @@ pub async fn decline_org_invite(
     caller: Caller,
     token: web::Path<String>,
     body: Body<DeclineInvite>,
+    once: Once,
 ) -> Result<HttpResponse, ApiError> {
-    declined(&caller, token.into_inner(), Kind::Org, body.0, Family::OrgLink).await
+    declined(&caller, token.into_inner(), Kind::Org, body.0, Family::OrgLink, once).await
 }
 
 async fn declined(
@@ -278,15 +287,14 @@ async fn declined(
     kind: Kind,
     body: DeclineInvite,
     family: Family,
+    once: Once,
 ) -> Result<HttpResponse, ApiError> {
     let refuse = |refusal| ApiError::of(family)(caller.at.counted(caller.at.noted(refusal)));
     let note = body::text("note", body.note, 500)?;
     let within = only_tenant(caller).map_err(refuse)?;
     let link = Presented { token, kind, within };
-    let done = decline::decline(&caller.at.state.invites, &caller.principal, &link, note).await;
-    let done = done.map_err(refuse)?;
-    caller.at.visit.is_for(&done.tenant);
-    Ok(HttpResponse::Ok().json(DeclinedBody::from(done)))
+    let declining = decline::decline(&caller.at.state.invites, &caller.principal, &link, note);
+    once.answer(declining, |declined| once::ok(&DeclinedBody::from(declined))).await.map_err(refuse)
 }
 
 /// The tenant that host and header allow; where they contradict each other, the link is as good as unknown.

@@ -9,13 +9,14 @@ use uuid::Uuid;
 
 use super::{
     body::{self, Empty, ErrorBody},
-    links::{DeclineInvite, DeclinedBody, OrgAccepted, accepted_answer},
+    links::{DeclineInvite, DeclinedBody, OrgAccepted, reply_accepted},
 };
 use crate::{
     domain::{Refusal, clock::rfc3339},
     http::{
         error::ApiError,
         extract::{Body, Caller, id},
+        once::{self, Once},
     },
     invites::{
         inbox::{self, Waiting},
@@ -131,8 +132,9 @@ pub async fn accept_my_invite(
     caller: Caller,
     path: web::Path<String>,
     _body: Body<Empty>,
+    once: Once,
 ) -> Result<HttpResponse, ApiError> {
-    accepted(&caller, &path).await
+    accepted(&caller, &path, once).await
 }
 
 /// Accept an invite by id: the same under another name.
@@ -146,20 +148,21 @@ pub async fn accept_my_invitation(
     caller: Caller,
     path: web::Path<String>,
     _body: Body<Empty>,
+    once: Once,
 ) -> Result<HttpResponse, ApiError> {
-    accepted(&caller, &path).await
+    accepted(&caller, &path, once).await
 }
 
-async fn accepted(caller: &Caller, path: &str) -> Result<HttpResponse, ApiError> {
+async fn accepted(caller: &Caller, path: &str, once: Once) -> Result<HttpResponse, ApiError> {
     let id: InviteId = id(path)?;
     let within = only_tenant(caller)?;
-    let accepted = inbox::accept(&caller.at.state.invites, &caller.principal, within, id).await;
-    let accepted = accepted.map_err(|refusal| caller.at.noted(refusal))?;
-    caller.at.visit.is_for(&accepted.tenant);
+    let accepting = inbox::accept(&caller.at.state.invites, &caller.principal, within, id);
+    let answer = once.answer(accepting, |accepted| reply_accepted(&accepted)).await;
+    let answer = answer.map_err(|refusal| caller.at.noted(refusal))?;
     if let Some(user) = &caller.principal.user {
         caller.at.state.auth.first_sight().forget(&user.id);
     }
-    Ok(accepted_answer(&accepted))
+    Ok(answer)
 }
 
 /// Decline an invite by id, for good.
@@ -175,8 +178,9 @@ pub async fn decline_my_invite(
     caller: Caller,
     path: web::Path<String>,
     body: Body<DeclineInvite>,
+    once: Once,
 ) -> Result<HttpResponse, ApiError> {
-    declined(&caller, &path, body.0).await
+    declined(&caller, &path, body.0, once).await
 }
 
 /// Decline an invite by id: the same under another name.
@@ -190,18 +194,23 @@ pub async fn decline_my_invitation(
     caller: Caller,
     path: web::Path<String>,
     body: Body<DeclineInvite>,
+    once: Once,
 ) -> Result<HttpResponse, ApiError> {
-    declined(&caller, &path, body.0).await
+    declined(&caller, &path, body.0, once).await
 }
 
-async fn declined(caller: &Caller, path: &str, body: DeclineInvite) -> Result<HttpResponse, ApiError> {
+async fn declined(
+    caller: &Caller,
+    path: &str,
+    body: DeclineInvite,
+    once: Once,
+) -> Result<HttpResponse, ApiError> {
     let id: InviteId = id(path)?;
     let note = body::text("note", body.note, 500)?;
     let within = only_tenant(caller)?;
-    let done = inbox::decline(&caller.at.state.invites, &caller.principal, within, id, note).await;
-    let done = done.map_err(|refusal| caller.at.noted(refusal))?;
-    caller.at.visit.is_for(&done.tenant);
-    Ok(HttpResponse::Ok().json(DeclinedBody::from(done)))
+    let declining = inbox::decline(&caller.at.state.invites, &caller.principal, within, id, note);
+    let answer = once.answer(declining, |declined| once::ok(&DeclinedBody::from(declined))).await;
+    Ok(answer.map_err(|refusal| caller.at.noted(refusal))?)
 }
 
 /// The tenant that host and header allow.
