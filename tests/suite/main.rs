@@ -5,6 +5,7 @@
 //! Needs nothing but the build. Where PostgreSQL's programs or the Python SDK are not installed, that half
 //! says `SKIPPED` on the terminal, and fails under `USHER_REQUIRE_ALL=1`. Longer runs of the same tests:
 //! `USHER_RACE_ROUNDS` (10000 with the filter `mixed_races` is the great race), `USHER_CRASH_CYCLES`.
+//! `USHER_BINARY` names another build to run as a process.
 //!
 //! The twenty checks that come before all others, and where they stand:
 //!
@@ -63,6 +64,7 @@ mod lifecycle;
 mod links;
 mod mail_content;
 mod mail_delivery;
+mod member_lists;
 mod mixed_races;
 mod openapi;
 mod operations;
@@ -71,6 +73,7 @@ mod permissions;
 mod previews;
 mod races;
 mod resending;
+mod restoring;
 mod roles;
 mod sdk;
 mod secrets;

@@ -127,7 +127,7 @@ impl TestServer {
         self.setup = self.setup.clone().server("server.admin_listen", admin.to_string());
         self.configure();
         let log = fs::File::options().create(true).append(true).open(self.log_file()).unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_usher"))
+        let child = Command::new(cli::binary())
             .args(["serve", "--listen", &addr.to_string()])
             .args(cli::places(&self.config_dir(), &self.data_dir()))
             .current_dir(self.scratch.path())

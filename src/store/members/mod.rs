@@ -1,5 +1,6 @@
 //! The tables `tenant_members` and `workspace_members`: who stands where, under the tenant's lock.
 
+mod listing;
 mod lists;
 
 use entity::{InviteId, Millis, Role, TenantId, UserId, WorkspaceId, tenant_member, user, workspace_member};
@@ -10,8 +11,9 @@ use sea_orm::{
     sea_query::{Expr, IntoCondition, OnConflict, Query},
 };
 
-pub use self::lists::{
-    list_tenant, list_workspace, solely_owned_workspaces, tenant_owners, tenants_of, workspace_roles,
+pub use self::{
+    listing::{ListMembers, Member, list},
+    lists::{solely_owned_workspaces, tenant_owners, tenants_of, workspace_roles},
 };
 use crate::domain::Standing;
 
