@@ -12,6 +12,7 @@ use actix_web::{
 use entity::{TenantId, WorkspaceId};
 use futures_util::StreamExt;
 use serde::de::DeserializeOwned;
+use uuid::Uuid;
 
 use super::{edge::host::Visit, error::ApiError, once, state::State};
 use crate::{
@@ -66,6 +67,18 @@ impl Visitor {
         }
         self.visit.is_for(&named);
         Ok(Some(named))
+    }
+
+    /// What a list across tenants is narrowed to. A name of nobody narrows it to nothing, exactly as the name of a
+    /// tenant does in which the caller has nothing: whether there is such a tenant shows nowhere.
+    ///
+    /// # Errors
+    /// [`Refusal::NotFound`] where host and header contradict each other.
+    pub fn narrowed_to(&self) -> Result<Option<TenantId>, Refusal> {
+        match self.only_tenant() {
+            Err(Refusal::NotFound) if self.site_tenant().is_none() => Ok(Some(TenantId(Uuid::nil()))),
+            only => Ok(only?.map(|tenant| tenant.id)),
+        }
     }
 
     /// What a public route serves: the tenant of a white-label host, whatever headers say.

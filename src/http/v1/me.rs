@@ -113,7 +113,7 @@ pub async fn list_my_invitations(caller: Caller) -> Result<HttpResponse, ApiErro
 }
 
 async fn listed(caller: &Caller) -> Result<HttpResponse, ApiError> {
-    let within = caller.at.only_tenant()?.map(|tenant| tenant.id);
+    let within = caller.at.narrowed_to()?;
     let waiting = inbox::inbox(&caller.at.state.invites, &caller.principal, within).await?;
     let data: Vec<_> = waiting.iter().map(WaitingInvite::of).collect();
     Ok(HttpResponse::Ok().json(Inbox { total: data.len(), data }))

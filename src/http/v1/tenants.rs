@@ -112,7 +112,7 @@ impl BrandingBody {
         (status = 503, description = "Not now", body = ErrorBody)))]
 #[get("/platform/tenants")]
 pub async fn list_tenants(caller: Caller) -> Result<HttpResponse, ApiError> {
-    let only = caller.at.only_tenant()?.map(|tenant| tenant.id);
+    let only = caller.at.narrowed_to()?;
     let principal = &caller.principal;
     let snapshot = caller.at.state.registry.current();
     let shown = |id| {
