@@ -4,7 +4,7 @@
 //!
 //! Needs nothing but the build. Where PostgreSQL's programs or the Python SDK are not installed, that half
 //! says `SKIPPED` on the terminal, and fails under `USHER_REQUIRE_ALL=1`. Longer runs of the same tests:
-//! `USHER_RACE_ROUNDS`, `USHER_CRASH_CYCLES`. `USHER_BINARY` names another build to run as a process.
+//! `USHER_RACE_ROUNDS`, `USHER_CRASH_CYCLES`, `USHER_MODEL_STEPS`. `USHER_BINARY` names another build to run as a process.
 //!
 //! The twenty checks that come before all others, and where they stand:
 //!
@@ -49,6 +49,7 @@ mod crash;
 mod credentials;
 mod documents;
 mod edge;
+mod faults;
 mod hosts;
 mod identity;
 mod landing_pages;
@@ -56,6 +57,7 @@ mod lifecycle;
 mod links;
 mod mail_content;
 mod mail_delivery;
+mod model;
 mod openapi;
 mod operations;
 mod org_invites;
