@@ -19,7 +19,7 @@ pub async fn sync(
     now: Millis,
 ) -> Result<(), DbErr> {
     // a slug follows the configuration: whoever held it before keeps their rows under another
-    let former = Expr::cust_with_values("slug || '~' || $1", [uuid::Uuid::now_v7().to_string()]);
+    let former = Expr::value(format!("{slug}~{}", uuid::Uuid::now_v7()));
     tenant::Entity::update_many()
         .col_expr(tenant::Column::Slug, former)
         .filter(tenant::Column::Slug.eq(slug))

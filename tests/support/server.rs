@@ -135,6 +135,7 @@ impl TestServer {
             .args(cli::places(&self.config_dir(), &self.data_dir()))
             .current_dir(self.scratch.path())
             .env_clear()
+            .envs(self.setup.log.map(|filter| ("USHER_LOG", filter)))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)

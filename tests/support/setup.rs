@@ -131,6 +131,8 @@ pub struct Setup {
     pub launcher: Vec<String>,
     /// The road to the database, if it may break.
     pub road: Option<Proxy>,
+    /// What such a process logs, as `USHER_LOG`; nothing for the usual.
+    pub log: Option<&'static str>,
 }
 
 impl Setup {
@@ -144,6 +146,7 @@ impl Setup {
             own_process: false,
             launcher: Vec::new(),
             road: None,
+            log: None,
         }
     }
 
@@ -232,6 +235,12 @@ impl Setup {
     pub fn behind(mut self, road: Proxy) -> Self {
         self.road = Some(road);
         self
+    }
+
+    /// Runs as the built binary and logs as `USHER_LOG` says.
+    pub fn logging(mut self, filter: &'static str) -> Self {
+        self.log = Some(filter);
+        self.process()
     }
 
     /// Writes `usher.toml` and `tenants/*.toml` into a directory; what was there before goes.
