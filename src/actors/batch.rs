@@ -24,8 +24,24 @@ enum Ended {
     Failed(Refusal),
 }
 
+/// How the lane stands after a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    /// The next batch may begin.
+    Free,
+    /// There was no connection or lock to be had. What waited behind the batch has waited as long as it did, and would
+    /// only wait once more.
+    Blocked,
+}
+
+/// Refuses what waited behind a batch whose way was blocked.
+pub(super) fn turn_back(jobs: Vec<Job>) {
+    let blocked = Refusal::Unavailable { retry_after: 1, what: "The database cannot be used right now." };
+    refuse_all(jobs, &blocked);
+}
+
 /// Commits a batch and answers its callers.
-pub(super) async fn commit(store: &Store, jobs: Vec<Job>) {
+pub(super) async fn commit(store: &Store, jobs: Vec<Job>) -> Way {
     let now = Instant::now();
     let (mut jobs, late): (Vec<Job>, Vec<Job>) = jobs.into_iter().partition(|job| job.begin_by > now);
     for job in late {
@@ -35,13 +51,17 @@ pub(super) async fn commit(store: &Store, jobs: Vec<Job>) {
         });
     }
     if jobs.is_empty() {
-        return;
+        return Way::Free;
     }
     metrics::histogram!("usher_batch_commands")
         .record(f64::from(u32::try_from(jobs.len()).unwrap_or(u32::MAX)));
     match try_together(store, &mut jobs).await {
         Together::Done(ended) => answer(jobs, ended),
         Together::Refuse(refusal) => refuse_all(jobs, &refusal),
+        Together::Blocked(refusal) => {
+            refuse_all(jobs, &refusal);
+            return Way::Blocked;
+        }
         Together::OneByOne => {
             metrics::counter!("usher_batch_repeated_total").increment(1);
             match with_savepoints(store, &mut jobs).await {
@@ -50,6 +70,7 @@ pub(super) async fn commit(store: &Store, jobs: Vec<Job>) {
             }
         }
     }
+    Way::Free
 }
 
 fn answer(jobs: Vec<Job>, ended: Vec<Ended>) {
@@ -73,6 +94,8 @@ fn refuse_all(jobs: Vec<Job>, refusal: &Refusal) {
 enum Together {
     Done(Vec<Ended>),
     Refuse(Refusal),
+    /// The transaction could not even be begun.
+    Blocked(Refusal),
     OneByOne,
 }
 
@@ -91,7 +114,7 @@ fn tenants_of(jobs: &[Job]) -> Vec<TenantId> {
 async fn try_together(store: &Store, jobs: &mut [Job]) -> Together {
     let tx = match begin(store, tenants_of(jobs)).await {
         Ok(tx) => tx,
-        Err(refusal) => return Together::Refuse(refusal),
+        Err(refusal) => return Together::Blocked(refusal),
     };
     let alone = jobs.len() == 1;
     let mut ended = Vec::with_capacity(jobs.len());

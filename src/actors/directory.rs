@@ -17,7 +17,7 @@ use tokio::{
 };
 
 use super::{
-    batch,
+    batch::{self, Way},
     command::{Command, Job, TypedTask},
     tenant_actor::{TenantActor, Wake},
 };
@@ -74,6 +74,11 @@ impl Lane {
         state.queue.drain(..count).collect()
     }
 
+    /// Refuses everything that waits.
+    pub(super) fn turn_back(&self) {
+        batch::turn_back(self.take(usize::MAX));
+    }
+
     /// Lets the actor go if nothing waits.
     pub(super) fn passivate(&self) -> bool {
         let mut state = self.state();
@@ -119,7 +124,7 @@ impl Lane {
 /// Where batches are committed: by one writer for all tenants on SQLite, which has one writer anyway; each by
 /// itself on PostgreSQL, so that tenants share no fate.
 pub(super) enum Committer {
-    Writer(mpsc::UnboundedSender<(Vec<Job>, oneshot::Sender<()>)>),
+    Writer(mpsc::UnboundedSender<(Vec<Job>, oneshot::Sender<Way>)>),
     Parallel(Store, Arc<Semaphore>),
 }
 
@@ -136,22 +141,21 @@ impl Committer {
         Self::Writer(send)
     }
 
-    pub(super) fn commit(&self, batch: Vec<Job>) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+    pub(super) fn commit(&self, batch: Vec<Job>) -> Pin<Box<dyn Future<Output = Way> + Send>> {
         match self {
             Self::Writer(writer) => {
                 let (done, committed) = oneshot::channel();
                 let sent = writer.send((batch, done));
                 Box::pin(async move {
-                    if sent.is_ok() {
-                        let _ = committed.await;
-                    }
+                    // a writer that has gone takes nothing more
+                    if sent.is_ok() { committed.await.unwrap_or(Way::Blocked) } else { Way::Blocked }
                 })
             }
             Self::Parallel(store, connections) => {
                 let (store, connections) = (store.clone(), connections.clone());
                 Box::pin(async move {
                     let _permit = connections.acquire_owned().await;
-                    batch::commit(&store, batch).await;
+                    batch::commit(&store, batch).await
                 })
             }
         }
@@ -162,7 +166,7 @@ impl Committer {
 /// is free. It waits for nothing to fill.
 async fn write_all(
     store: Store,
-    mut batches: mpsc::UnboundedReceiver<(Vec<Job>, oneshot::Sender<()>)>,
+    mut batches: mpsc::UnboundedReceiver<(Vec<Job>, oneshot::Sender<Way>)>,
     max_batch: usize,
 ) {
     while let Some((mut jobs, done)) = batches.recv().await {
@@ -172,9 +176,15 @@ async fn write_all(
             jobs.extend(more);
             waiting.push(done);
         }
-        batch::commit(&store, jobs).await;
+        let way = batch::commit(&store, jobs).await;
+        if way == Way::Blocked {
+            while let Ok((behind, done)) = batches.try_recv() {
+                batch::turn_back(behind);
+                waiting.push(done);
+            }
+        }
         for done in waiting {
-            let _ = done.send(());
+            let _ = done.send(way);
         }
     }
 }

@@ -6,7 +6,10 @@ use std::sync::Arc;
 
 use actix::{Actor, AsyncContext, Context, Handler, Message};
 
-use super::directory::{Lane, Shared};
+use super::{
+    batch::Way,
+    directory::{Lane, Shared},
+};
 
 pub(super) struct TenantActor {
     pub(super) lane: Arc<Lane>,
@@ -46,8 +49,11 @@ impl TenantActor {
         self.active = true;
         let done = DoneOnDrop(ctx.address());
         let committing = self.shared.committer.commit(batch);
+        let lane = self.lane.clone();
         self.shared.store.runtime().spawn(async move {
-            committing.await;
+            if committing.await == Way::Blocked {
+                lane.turn_back();
+            }
             drop(done);
         });
     }

@@ -55,7 +55,7 @@ pub async fn settle(
     let mut all = Settled::default();
     let mut after = None;
     loop {
-        let keys = invites.keys()?;
+        let keys = if fate == Fate::Revoked { None } else { Some(invites.keys()?) };
         let command = SettleRestored { invites: invites.clone(), keys, fate, since, after };
         let (some, last) = invites.lanes.run(tenant, command).await?;
         all.invites += some.invites;
@@ -70,7 +70,8 @@ pub async fn settle(
 
 struct SettleRestored {
     invites: Invites,
-    keys: MasterKeys,
+    /// Those of new links; none are needed to revoke.
+    keys: Option<MasterKeys>,
     fate: Fate,
     since: Option<Millis>,
     after: Option<InviteId>,
@@ -111,7 +112,7 @@ impl SettleRestored {
         if matches!(row.delivery, Delivery::Queued | Delivery::Retrying) {
             row.delivery = Delivery::Cancelled;
         }
-        renew_link(&mut row, &self.keys)?;
+        renew_link(&mut row, self.keys.as_ref().ok_or(Refusal::Internal)?)?;
         if mails {
             owe_mail(work, &mut row, now);
             let wake = self.invites.wake_mailer.clone();

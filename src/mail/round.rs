@@ -99,7 +99,8 @@ impl Round {
         let mut done = Done { skew: self.skew, ..Done::default() };
         done.after = self.claim.as_ref().and_then(|room| room.after);
         settle(deps, std::mem::take(&mut self.landed), &mut done).await;
-        if let Err(error) = leases(deps, &self, &mut done).await {
+        let written = deps.store.bounded(leases(deps, &self, &mut done)).await;
+        if let Err(error) = written {
             done.complain("renewing", &error);
         }
         if self.count {
@@ -109,12 +110,12 @@ impl Round {
             }
         }
         if self.prune
-            && let Err(error) = prune(deps).await
+            && let Err(error) = deps.store.bounded(prune(deps)).await
         {
             done.complain("pruning", &error);
         }
         if let Some(room) = self.claim
-            && let Err(error) = claim(deps, room, &mut done).await
+            && let Err(error) = deps.store.bounded(claim(deps, room, &mut done)).await
         {
             done.complain("claiming", &error);
         }
@@ -157,7 +158,7 @@ async fn settle(deps: &Deps, landed: Vec<(TenantId, Settled)>, done: &mut Done) 
         vec![by_tenant]
     };
     for group in groups {
-        match settle_group(deps, &group).await {
+        match deps.store.bounded(settle_group(deps, &group)).await {
             Ok(skew) => done.skew = skew,
             Err(error) => {
                 done.complain("settling", &error);

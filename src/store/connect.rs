@@ -17,7 +17,7 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
 };
 
-use super::StoreError;
+use super::{StoreError, health::Health};
 use crate::config::settings;
 
 /// How long a write waits for a lock, on either engine.
@@ -29,6 +29,9 @@ const ACQUIRE_WAIT: Duration = Duration::from_millis(1500);
 
 /// How long a maintenance command waits for a lock: a server may be busy beside it, and nobody else waits.
 const PATIENT_LOCK_WAIT: Duration = Duration::from_secs(30);
+
+/// Longer than PostgreSQL lets any step take, getting a connection included: what takes longer is not answered at all.
+const SILENCE: Duration = Duration::from_millis(1800);
 
 /// Whose connections these are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +47,14 @@ impl Purpose {
         match self {
             Self::Serving => LOCK_WAIT,
             Self::Maintenance => PATIENT_LOCK_WAIT,
+        }
+    }
+
+    /// After which a step of PostgreSQL counts as never to be answered.
+    fn silence(self) -> Duration {
+        match self {
+            Self::Serving => SILENCE,
+            Self::Maintenance => self.statement_limit() + SILENCE,
         }
     }
 
@@ -108,15 +119,16 @@ pub(super) fn sqlite_file(settings: &settings::Database) -> Option<std::path::Pa
 pub(super) async fn open(
     settings: &settings::Database,
     purpose: Purpose,
-) -> Result<(DatabaseConnection, DatabaseConnection, StatementDeadline), StoreError> {
+) -> Result<(DatabaseConnection, DatabaseConnection, StatementDeadline, Health), StoreError> {
     let url = settings.url.expose_secret();
     let deadline = StatementDeadline::new(purpose.statement_limit());
     if url.starts_with("sqlite:") {
         let (write, read) = open_sqlite(url, settings.max_connections, &deadline, purpose).await?;
-        Ok((write, read, deadline))
+        Ok((write, read, deadline, Health::new(None)))
     } else {
-        let pool = open_postgres(url, settings.max_connections, purpose).await?;
-        Ok((pool.clone(), pool, deadline))
+        let health = Health::new(Some(purpose.silence()));
+        let pool = open_postgres(url, settings.max_connections, purpose, &health).await?;
+        Ok((pool.clone(), pool, deadline, health))
     }
 }
 
@@ -186,6 +198,7 @@ async fn open_postgres(
     url: &str,
     connections: u32,
     purpose: Purpose,
+    health: &Health,
 ) -> Result<DatabaseConnection, StoreError> {
     probe_postgres(url).await?;
     let mut options = ConnectOptions::new(url);
@@ -201,6 +214,19 @@ async fn open_postgres(
             ("statement_timeout", format!("{}ms", purpose.statement_limit().as_millis())),
             ("idle_in_transaction_session_timeout", "15s".to_owned()),
         ])
+    });
+    let health = health.clone();
+    options.map_sqlx_postgres_pool_opts(move |pool| {
+        let (before, after) = (health.clone(), health.clone());
+        pool.before_acquire(move |_, meta| {
+            let trusted = before.trusts(meta.age);
+            Box::pin(async move { Ok(trusted) })
+        })
+        // asked before the driver waits for a last answer of the connection
+        .after_release(move |_, meta| {
+            let trusted = after.trusts(meta.age);
+            Box::pin(async move { Ok(trusted) })
+        })
     });
     Database::connect(options)
         .await

@@ -59,9 +59,20 @@ impl From<DbErr> for StoreError {
         if let Some(SqlErr::UniqueConstraintViolation(text)) = error.sql_err() {
             return Self::Unique(text);
         }
+        if code_of(&error).as_deref() == Some("25006") {
+            return Self::unavailable(READ_ONLY);
+        }
         if is_passing(&error) { Self::Unavailable(error.to_string()) } else { Self::Fault(error) }
     }
 }
+
+/// Whether a write was refused because the database only reads now: a standby, or an operator's wish.
+pub(super) fn is_read_only(error: &StoreError) -> bool {
+    matches!(error, StoreError::Unavailable(why) if why.contains(READ_ONLY))
+}
+
+/// Our words for it, whatever the language of the database's.
+pub(super) const READ_ONLY: &str = "the database is read-only";
 
 /// Whether trying again later can help without anybody changing usher.
 fn is_passing(error: &DbErr) -> bool {
@@ -91,5 +102,17 @@ fn is_passing(error: &DbErr) -> bool {
             sqlite || postgres
         }),
         _ => false,
+    }
+}
+
+/// The code that the database gave the error, if it comes from there.
+fn code_of(error: &DbErr) -> Option<String> {
+    let (DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error))) = error
+    else {
+        return None;
+    };
+    match error.as_ref() {
+        sqlx::Error::Database(db) => db.code().map(std::borrow::Cow::into_owned),
+        _ => None,
     }
 }

@@ -9,6 +9,7 @@ mod connect;
 pub mod deliveries;
 mod error;
 pub mod events;
+mod health;
 pub mod idempotency;
 pub mod invites;
 pub mod limits;
@@ -54,6 +55,8 @@ struct Inner {
     clock: Clock,
     /// Ends a statement of the SQLite writer that runs too long.
     deadline: connect::StatementDeadline,
+    /// Which connections of PostgreSQL are still good.
+    health: health::Health,
 }
 
 impl Store {
@@ -89,8 +92,9 @@ impl Store {
     ) -> Result<Self, StoreError> {
         let settings = settings.clone();
         let opened = runtime.spawn(async move { connect::open(&settings, purpose).await }).await;
-        let (write, read, deadline) = opened.map_err(|_| StoreError::unreachable("connecting failed"))??;
-        Ok(Self { inner: Arc::new(Inner { read, write, runtime, clock, deadline }) })
+        let (write, read, deadline, health) =
+            opened.map_err(|_| StoreError::unreachable("connecting failed"))??;
+        Ok(Self { inner: Arc::new(Inner { read, write, runtime, clock, deadline, health }) })
     }
 
     /// The runtime that all database and SMTP futures run on.
@@ -121,13 +125,24 @@ impl Store {
         Fut: Future<Output = Result<T, DbErr>> + Send,
         T: Send + 'static,
     {
-        let connection = self.inner.read.clone();
+        let (connection, health) = (self.inner.read.clone(), self.inner.health.clone());
         self.inner
             .runtime
-            .spawn(async move { read(connection).await })
+            .spawn(async move { health.within(2, async { Ok(read(connection).await?) }).await })
             .await
             .map_err(|_| StoreError::unavailable("the server is stopping"))?
-            .map_err(StoreError::from)
+    }
+
+    /// Waits for work in transactions that no command limits, such as the mailer's, a few seconds at most: a connection
+    /// that does not answer any more must not hold it up for ever.
+    ///
+    /// # Errors
+    /// As the work; [`StoreError::Unavailable`] where it is not answered.
+    pub async fn bounded<T>(
+        &self,
+        work: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        self.inner.health.within(3, work).await
     }
 
     /// Answers if the database does: what readiness asks.

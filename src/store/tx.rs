@@ -9,7 +9,7 @@ use sea_orm::{
     sea_query::{Expr, Func, LockType, SimpleExpr},
 };
 
-use super::{Store, StoreError, connect::StatementDeadline};
+use super::{Store, StoreError, connect::StatementDeadline, error::READ_ONLY, health::Health};
 use crate::domain::Clock;
 
 /// An open write transaction (or a savepoint in one).
@@ -17,6 +17,7 @@ pub struct Tx {
     conn: DatabaseTransaction,
     clock: Clock,
     deadline: StatementDeadline,
+    health: Health,
 }
 
 impl Store {
@@ -27,18 +28,18 @@ impl Store {
     pub async fn tenants_write(&self, tenants: &[TenantId]) -> Result<Tx, StoreError> {
         let tx = self.begin().await?;
         if self.is_postgres() {
-            let locked = tenant::Entity::find()
+            let lock = tenant::Entity::find()
                 .select_only()
                 .column(tenant::Column::Id)
                 .filter(tenant::Column::Id.is_in(tenants.iter().copied()))
                 .order_by_asc(tenant::Column::Id)
                 .lock(LockType::NoKeyUpdate)
                 .into_tuple::<uuid::Uuid>()
-                .all(&tx.conn)
-                .await;
+                .all(&tx.conn);
+            let locked = self.inner.health.step(lock).await;
             if let Err(error) = locked {
                 tx.rollback().await;
-                return Err(error.into());
+                return Err(error);
             }
         }
         Ok(tx)
@@ -65,8 +66,9 @@ impl Store {
             sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
             ..TransactionOptions::default()
         };
-        let conn = self.inner.write.begin_with_options(immediate).await?;
-        Ok(Tx { conn, clock: self.inner.clock.clone(), deadline: self.inner.deadline.clone() })
+        let health = self.inner.health.clone();
+        let conn = health.step(self.inner.write.begin_with_options(immediate)).await?;
+        Ok(Tx { conn, clock: self.inner.clock.clone(), deadline: self.inner.deadline.clone(), health })
     }
 }
 
@@ -86,12 +88,15 @@ impl Tx {
         if self.conn.get_database_backend() != DbBackend::Postgres {
             return Ok(self.clock.now());
         }
-        let sql = "SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint";
+        let sql = "SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint, \
+                          current_setting('transaction_read_only') = 'on'";
         let row = self.conn.query_one_raw(Statement::from_string(DbBackend::Postgres, sql)).await?;
-        let at: i64 = match row {
-            Some(row) => row.try_get_by_index(0)?,
-            None => return Err(StoreError::unavailable("the database told no time")),
-        };
+        let Some(row) = row else { return Err(StoreError::unavailable("the database told no time")) };
+        let (at, read_only): (i64, bool) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
+        if read_only {
+            self.health.suspect();
+            return Err(StoreError::unavailable(READ_ONLY));
+        }
         Ok(Millis(at).plus(self.clock.offset_millis()))
     }
 
@@ -131,7 +136,8 @@ impl Tx {
     /// As any statement.
     pub async fn savepoint(&self) -> Result<Self, StoreError> {
         let conn = self.conn.begin().await?;
-        Ok(Self { conn, clock: self.clock.clone(), deadline: self.deadline.clone() })
+        let (clock, deadline, health) = (self.clock.clone(), self.deadline.clone(), self.health.clone());
+        Ok(Self { conn, clock, deadline, health })
     }
 
     /// Commits (or releases the savepoint).
@@ -140,11 +146,11 @@ impl Tx {
     /// Then the outcome is unknown.
     pub async fn commit(self) -> Result<(), StoreError> {
         self.deadline.disarm();
-        let committed = self.conn.commit().await;
+        let committed = self.health.step(self.conn.commit()).await;
         if committed.is_err() {
             self.deadline.mark_broken();
         }
-        Ok(committed?)
+        committed
     }
 
     /// Commits what went well, rolls back what did not.
@@ -164,7 +170,7 @@ impl Tx {
     /// Rolls back, awaited; tells whether the connection is still good.
     pub async fn rollback(self) -> bool {
         self.deadline.disarm();
-        let rolled_back = self.conn.rollback().await.is_ok();
+        let rolled_back = self.health.step(self.conn.rollback()).await.is_ok();
         if !rolled_back {
             self.deadline.mark_broken();
         }

@@ -4,8 +4,8 @@
 //!
 //! Needs nothing but the build. Where PostgreSQL's programs or the Python SDK are not installed, that half
 //! says `SKIPPED` on the terminal, and fails under `USHER_REQUIRE_ALL=1`. Longer runs of the same tests:
-//! `USHER_RACE_ROUNDS` (10000 with the filter `mixed_races` is the great race), `USHER_CRASH_CYCLES`.
-//! `USHER_BINARY` names another build to run as a process.
+//! `USHER_RACE_ROUNDS` (10000 with the filter `mixed_races` is the great race), `USHER_CRASH_CYCLES`,
+//! `USHER_MODEL_STEPS`. `USHER_BINARY` names another build to run as a process.
 //!
 //! The twenty checks that come before all others, and where they stand:
 //!
@@ -54,6 +54,7 @@ mod crash;
 mod credentials;
 mod documents;
 mod edge;
+mod faults;
 mod foreign_ids;
 mod granting;
 mod hostile_tenants;
@@ -67,6 +68,7 @@ mod mail_content;
 mod mail_delivery;
 mod member_lists;
 mod mixed_races;
+mod model;
 mod openapi;
 mod operations;
 mod org_invites;

@@ -1,7 +1,7 @@
 //! What every integration test stands on: a server on either engine ([`server`]), its configuration
 //! ([`setup`]), people and their credentials ([`people`]), calls and answers ([`client`]), every route as data
-//! ([`routes`]), invites ([`invites`]), the command line ([`cli`]), a relay ([`smtp_sink`]), a look into the rows
-//! ([`database`]) and what must hold in them ([`invariants`]).
+//! ([`routes`]), invites ([`invites`]), the command line ([`cli`]), a relay ([`smtp_sink`]), a road to the database
+//! that breaks ([`proxy`]), a look into the rows ([`database`]) and what must hold in them ([`invariants`]).
 
 pub mod cli;
 pub mod client;
@@ -10,6 +10,7 @@ pub mod invariants;
 pub mod invites;
 pub mod people;
 pub mod postgres;
+pub mod proxy;
 pub mod routes;
 pub mod server;
 pub mod setup;

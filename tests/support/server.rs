@@ -127,7 +127,10 @@ impl TestServer {
         self.setup = self.setup.clone().server("server.admin_listen", admin.to_string());
         self.configure();
         let log = fs::File::options().create(true).append(true).open(self.log_file()).unwrap();
-        let child = Command::new(cli::binary())
+        let mut words = self.setup.launcher.iter().map(std::ffi::OsString::from).collect::<Vec<_>>();
+        words.push(cli::binary().into());
+        let child = Command::new(&words[0])
+            .args(&words[1..])
             .args(["serve", "--listen", &addr.to_string()])
             .args(cli::places(&self.config_dir(), &self.data_dir()))
             .current_dir(self.scratch.path())
@@ -148,7 +151,9 @@ impl TestServer {
 
     /// Writes the configuration anew, for a running server to reload.
     pub fn configure(&self) {
-        self.setup.write(&self.config_dir(), &self.database_url());
+        let url = self.database_url();
+        let url = self.setup.road.as_ref().map_or(url.clone(), |road| road.instead_of(&url));
+        self.setup.write(&self.config_dir(), &url);
     }
 
     /// Stops gracefully and waits for it.
@@ -181,6 +186,14 @@ impl TestServer {
             child.wait().unwrap();
         }
         self.serving = Serving::Stopped;
+    }
+
+    /// The id of a server process.
+    pub fn pid(&self) -> u32 {
+        match &self.serving {
+            Serving::Process { child, .. } => child.id(),
+            _ => panic!("only a process has an id"),
+        }
     }
 
     /// Sends a signal by name to a server process.

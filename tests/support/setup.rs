@@ -9,7 +9,7 @@ use std::{
 
 use toml::{Table, Value};
 
-use super::smtp_sink::SmtpSink;
+use super::{proxy::Proxy, smtp_sink::SmtpSink};
 
 /// Tenant `acme`: two domains, an owner, one workspace; its people come from the server's issuer.
 pub const ACME: &str = "01900000-0000-7000-8000-00000000acde";
@@ -127,6 +127,10 @@ pub struct Setup {
     pub sink: Option<SmtpSink>,
     /// Run the built binary instead of a server inside the test.
     pub own_process: bool,
+    /// Program and arguments that run the binary, whose path and arguments follow.
+    pub launcher: Vec<String>,
+    /// The road to the database, if it may break.
+    pub road: Option<Proxy>,
     /// What such a process logs, as `USHER_LOG`; nothing for the usual.
     pub log: Option<&'static str>,
 }
@@ -140,6 +144,8 @@ impl Setup {
             tenants: tenants.map(|(slug, text)| (slug.to_owned(), text.parse().unwrap())).into(),
             sink: None,
             own_process: false,
+            launcher: Vec::new(),
+            road: None,
             log: None,
         }
     }
@@ -216,6 +222,18 @@ impl Setup {
     /// Runs as the built binary, in a process of its own.
     pub fn process(mut self) -> Self {
         self.own_process = true;
+        self
+    }
+
+    /// Runs by another program, such as a shell that sets limits.
+    pub fn launched_by(mut self, launcher: &[&str]) -> Self {
+        self.launcher = launcher.iter().map(|word| (*word).to_owned()).collect();
+        self
+    }
+
+    /// Reaches PostgreSQL by this road.
+    pub fn behind(mut self, road: Proxy) -> Self {
+        self.road = Some(road);
         self
     }
 

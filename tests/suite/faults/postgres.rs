@@ -1,0 +1,129 @@
+//! PostgreSQL behind a road that breaks, behind locks, without connections, read-only.
+
+use super::{Acknowledged, alive, come_back, flood, globex_goes_on, recovered};
+use crate::support::{
+    ACME, Kind::Workspace, Setup, TestServer, acme_owner, both_engines, eventually, postgres::available,
+    proxy::Proxy,
+};
+
+both_engines!(@on broken, Postgres, available(),
+    an_outage_is_503_and_over_when_it_is_over => Setup::new().behind(Proxy::start()),
+    connections_that_are_cut_are_replaced => Setup::new().behind(Proxy::start()),
+    connections_gone_silent_are_given_up => Setup::new().behind(Proxy::start()),
+    a_locked_tenant_is_503_and_no_other_waits_for_it,
+    more_calls_than_connections_wait_or_come_back => Setup::new().server("database.max_connections", 4),
+    a_read_only_database_is_503_until_it_is_writable => Setup::new().behind(Proxy::start())
+);
+
+fn road(server: &TestServer) -> Proxy {
+    server.setup.road.clone().unwrap()
+}
+
+async fn an_outage_is_503_and_over_when_it_is_over(server: TestServer) {
+    let mut acknowledged = Acknowledged::default();
+    assert!(acknowledged.try_one(&server).await);
+    road(&server).cut();
+    for _ in 0..3 {
+        assert!(!acknowledged.try_one(&server).await);
+        alive(&server).await;
+    }
+    assert_eq!(server.admin("/readyz").await.status, 503);
+    let (answers, slowest) = flood(&server, 30).await;
+    answers.iter().for_each(come_back);
+    println!("slowest of thirty answers in an outage: {slowest:?}");
+    road(&server).mend();
+    recovered(&server, &mut acknowledged).await;
+    acknowledged.assert_kept(&server).await;
+}
+
+async fn connections_that_are_cut_are_replaced(server: TestServer) {
+    let mut acknowledged = Acknowledged::default();
+    for round in 0..8 {
+        // written to while it happens
+        let cut = async {
+            tokio::time::sleep(std::time::Duration::from_millis(5 * round)).await;
+            road(&server).disconnect();
+        };
+        let writing = async {
+            for _ in 0..5 {
+                acknowledged.try_one(&server).await;
+            }
+        };
+        tokio::join!(cut, writing);
+    }
+    recovered(&server, &mut acknowledged).await;
+    acknowledged.assert_kept(&server).await;
+}
+
+async fn connections_gone_silent_are_given_up(server: TestServer) {
+    let mut acknowledged = Acknowledged::default();
+    // more than one connection is open by now
+    let (answers, _) = flood(&server, 20).await;
+    assert!(answers.iter().all(|answer| answer.status == 201));
+    road(&server).silence();
+    let since = std::time::Instant::now();
+    recovered(&server, &mut acknowledged).await;
+    println!("recovered from silent connections after {:?}", since.elapsed());
+    let (answers, _) = flood(&server, 20).await;
+    assert!(answers.iter().all(|answer| answer.status == 201), "no connection is lost for good");
+    acknowledged.assert_kept(&server).await;
+}
+
+async fn a_locked_tenant_is_503_and_no_other_waits_for_it(server: TestServer) {
+    let mut acknowledged = Acknowledged::default();
+    assert!(acknowledged.try_one(&server).await);
+    let rows = server.inspect().await;
+    rows.execute("BEGIN").await;
+    let lock = format!(
+        "SELECT count(*) AS n FROM (SELECT 1 FROM tenants WHERE id = {} FOR UPDATE) AS held",
+        rows.id(ACME)
+    );
+    assert_eq!(rows.count(&lock).await, 1);
+    for at in 0..3 {
+        let (answers, slowest) = flood(&server, 10).await;
+        answers.iter().for_each(come_back);
+        println!("slowest of ten answers while locked: {slowest:?}");
+        globex_goes_on(&server, at).await;
+        server.get(&Workspace.collection()).by(&acme_owner()).await.expect(200);
+    }
+    rows.execute("ROLLBACK").await;
+    recovered(&server, &mut acknowledged).await;
+    acknowledged.assert_kept(&server).await;
+}
+
+async fn more_calls_than_connections_wait_or_come_back(server: TestServer) {
+    let mut acknowledged = Acknowledged::default();
+    let rows = server.inspect().await;
+    rows.execute("BEGIN").await;
+    let lock = "SELECT count(*) AS n FROM (SELECT 1 FROM tenants FOR UPDATE) AS held";
+    assert_eq!(rows.count(lock).await, 2);
+    let (answers, slowest) = flood(&server, 100).await;
+    answers.iter().for_each(come_back);
+    println!("slowest of a hundred answers with four connections, all tenants locked: {slowest:?}");
+    alive(&server).await;
+    rows.execute("ROLLBACK").await;
+    recovered(&server, &mut acknowledged).await;
+    let (answers, _) = flood(&server, 100).await;
+    assert!(answers.iter().all(|answer| matches!(answer.status, 201 | 503)));
+    acknowledged.assert_kept(&server).await;
+}
+
+async fn a_read_only_database_is_503_until_it_is_writable(server: TestServer) {
+    let mut acknowledged = Acknowledged::default();
+    let invited = server.invite(Workspace, &acme_owner(), "bob@example.com", "member").await;
+    let rows = server.inspect().await;
+    let name = server.database_url().rsplit('/').next().unwrap().to_owned();
+    rows.execute(&format!("ALTER DATABASE {name} SET default_transaction_read_only = on")).await;
+    road(&server).disconnect();
+    eventually("the first refusal", async || (!acknowledged.try_one(&server).await).then_some(())).await;
+    for _ in 0..3 {
+        assert!(!acknowledged.try_one(&server).await);
+        server.preview(&invited).await.expect(200);
+        server.get(&Workspace.collection()).by(&acme_owner()).await.expect(200);
+    }
+    // sessions opened meanwhile stay read-only as long as they live
+    rows.execute("SET default_transaction_read_only = off").await;
+    rows.execute(&format!("ALTER DATABASE {name} RESET default_transaction_read_only")).await;
+    recovered(&server, &mut acknowledged).await;
+    acknowledged.assert_kept(&server).await;
+}
