@@ -85,13 +85,7 @@ async fn forget(
         Ok(count)
     }
     .await;
-    match forgotten {
-        Ok(count) => tx.commit().await.map(|()| count),
-        Err(error) => {
-            tx.rollback().await;
-            Err(error)
-        }
-    }
+    tx.end(forgotten).await
 }
 
 /// How long counters still matter, in milliseconds: for the longest window of any tenant, and the one before it.
