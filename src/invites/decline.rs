@@ -26,6 +26,8 @@ pub struct Declined {
     pub workspace_id: Option<WorkspaceId>,
     /// The invite.
     pub invite_id: InviteId,
+    /// It had been declined before.
+    pub again: bool,
 }
 
 /// Declines by link. Declining again changes nothing and answers the same.
@@ -46,8 +48,8 @@ pub async fn decline(
     let answered = Answered { id: row.id, version: Some(token.claims().version) };
     let previews = invites.previews.clone();
     let command = DeclineInvite { tenant: tenant.clone(), person, answered, note, previews };
-    invites.lanes.run(tenant.id, command).await?;
-    Ok(Declined { tenant, workspace_id: row.workspace_id, invite_id: row.id })
+    let again = invites.lanes.run(tenant.id, command).await?;
+    Ok(Declined { tenant, workspace_id: row.workspace_id, invite_id: row.id, again })
 }
 
 pub(super) struct DeclineInvite {
@@ -59,9 +61,10 @@ pub(super) struct DeclineInvite {
 }
 
 impl Command for DeclineInvite {
-    type Output = ();
+    /// Whether it had been declined before.
+    type Output = bool;
 
-    async fn decide(&self, work: &mut Work<'_>) -> Decision<()> {
+    async fn decide(&self, work: &mut Work<'_>) -> Decision<bool> {
         let (tenant, id) = (work.tenant(), self.answered.id);
         if let Err(later) =
             require_verified(&self.tenant.invites, &self.person, self.answered.version.is_some())
@@ -81,7 +84,7 @@ impl Command for DeclineInvite {
             let same_link = self.answered.version.is_none_or(|version| version == row.version);
             let own = row.email_norm == address_of(&self.person);
             if row.status == InviteStatus::Declined && own && same_link {
-                return Ok(());
+                return Ok(true);
             }
             return Err(reason(work.tx(), &row, self.answered, &self.person)
                 .await?
@@ -102,6 +105,6 @@ impl Command for DeclineInvite {
         });
         let previews = self.previews.clone();
         work.after_commit(move || previews.invalidate(id));
-        Ok(())
+        Ok(false)
     }
 }

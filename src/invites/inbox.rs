@@ -120,8 +120,8 @@ pub async fn decline(
         note,
         previews: invites.previews.clone(),
     };
-    invites.lanes.run(tenant.id, command).await?;
-    Ok(Declined { tenant, workspace_id: row.workspace_id, invite_id: row.id })
+    let again = invites.lanes.run(tenant.id, command).await?;
+    Ok(Declined { tenant, workspace_id: row.workspace_id, invite_id: row.id, again })
 }
 
 /// The invite of this id, if it is addressed to the caller and its tenant is served here.

@@ -54,7 +54,7 @@ impl Command for Remove {
             call.require_member(standing)?;
             let rank = standing.ceiling(self.scope);
             let leaves = call.user_id() == Some(&self.user);
-            if !leaves && (rank < Some(Role::Admin) || rank < held) {
+            if !leaves && (!standing.manages(self.scope) || rank < held) {
                 return Err(Refusal::Forbidden("your rank does not allow that removal").into());
             }
         }

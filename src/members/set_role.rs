@@ -49,7 +49,7 @@ impl Command for SetRole {
             let standing = call.standing(conn, self.scope.workspace()).await?;
             call.require_member(standing)?;
             let rank = standing.ceiling(self.scope);
-            if rank < Some(Role::Admin) || rank < Some(self.role) || rank < held {
+            if !standing.manages(self.scope) || rank < Some(self.role) || rank < held {
                 return Err(Refusal::Forbidden("your rank does not allow that change").into());
             }
         }

@@ -65,4 +65,6 @@ mod resending;
 mod roles;
 mod sdk;
 mod secrets;
+mod sharing;
+mod sharing_rules;
 mod workspace_invites;

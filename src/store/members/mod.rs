@@ -11,7 +11,8 @@ use sea_orm::{
 };
 
 pub use self::lists::{
-    list_tenant, list_workspace, solely_owned_workspaces, tenant_owners, tenants_of, workspace_roles,
+    has_owner, list_tenant, list_workspace, solely_owned_workspaces, tenant_owners, tenants_of,
+    workspace_roles,
 };
 use crate::domain::Standing;
 
@@ -59,7 +60,7 @@ pub async fn standing(
         Some(_) => row.try_get_by_index(1)?,
         None => None,
     };
-    Ok(Standing { tenant: Some(row.try_get_by_index(0)?), workspace: workspace_role })
+    Ok(Standing { tenant: Some(row.try_get_by_index(0)?), workspace: workspace_role, ..Standing::default() })
 }
 
 /// The member of the tenant who holds this address; of two, the longer-standing.
