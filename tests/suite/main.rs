@@ -2,8 +2,8 @@
 //! asked of a real server over real HTTP, on SQLite and on PostgreSQL. One topic a file; each test's name is
 //! the sentence it proves.
 //!
-//! Needs nothing but the build. Where PostgreSQL's programs or the Python SDK are not installed, that half
-//! says `SKIPPED` on the terminal, and fails under `USHER_REQUIRE_ALL=1`. Longer runs of the same tests:
+//! Needs nothing but the build. Where PostgreSQL's programs, the Python SDK or schemathesis are not installed, that
+//! part says `SKIPPED` on the terminal, and fails under `USHER_REQUIRE_ALL=1`. Longer runs of the same tests:
 //! `USHER_RACE_ROUNDS`, `USHER_CRASH_CYCLES`.
 //!
 //! The twenty checks that come before all others, and where they stand:
@@ -49,6 +49,7 @@ mod crash;
 mod credentials;
 mod documents;
 mod edge;
+mod fuzzing;
 mod hosts;
 mod identity;
 mod landing_pages;

@@ -32,7 +32,7 @@ Whatever does not exist for the caller is 404, whether or not it exists.
 **Repeating** is safe: creating an invite that waits already gives the same one, accepting twice says so.";
 
 /// Bodies that may be left out: nothing in them is needed.
-const OPTIONAL: [&str; 3] = ["Empty", "DeclineInvite", "ResendInvite"];
+const OPTIONAL: [&str; 5] = ["Empty", "DeclineInvite", "ResendInvite", "EditKey", "EditWorkspace"];
 
 #[derive(OpenApi)]
 #[openapi(

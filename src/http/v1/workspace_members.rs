@@ -37,6 +37,17 @@ pub struct Deleted {
     pub deleted: bool,
 }
 
+/// The member, or the invitation.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+#[schema(as = AddedOrInvitedToWorkspace)]
+pub enum AddedOrInvited {
+    /// By user id.
+    Member(Data<WorkspaceMember>),
+    /// By address.
+    Invitation(CreateAnswer),
+}
+
 /// List the members of a workspace.
 ///
 /// **Permissions**: its members, tenant owners and admins.
@@ -64,7 +75,7 @@ pub async fn list_workspace_members(
 #[utoipa::path(tag = "workspace-members", operation_id = "add_workspace_member",
     request_body = AddMember,
     responses(
-        (status = 201, description = "Added, or invited", body = Data<WorkspaceMember>),
+        (status = 201, description = "Added, or invited", body = AddedOrInvited),
         (status = 200, description = "Added by address: already a member of the tenant", body = CreateAnswer),
         (status = "4XX", description = "Refused", body = ErrorBody),
         (status = 503, description = "Not now", body = ErrorBody)))]
@@ -95,7 +106,8 @@ pub async fn add_workspace_member(
     let added_by = call.user_id().cloned();
     let joined_at = add::add(&state.members, call, scope, user.clone(), role).await?;
     let member = Member { user_id: user, role, joined_at, added_by, user: None };
-    Ok(HttpResponse::Created().json(Data { data: WorkspaceMember::of(workspace.0, &member) }))
+    Ok(HttpResponse::Created()
+        .json(AddedOrInvited::Member(Data { data: WorkspaceMember::of(workspace.0, &member) })))
 }
 
 /// Change the role of a workspace member.
