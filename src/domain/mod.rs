@@ -3,6 +3,7 @@
 
 pub mod authority;
 pub mod clock;
+pub mod disposable;
 pub mod email;
 pub mod host;
 pub mod invite;

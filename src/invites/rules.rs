@@ -141,6 +141,8 @@ pub(super) mod tests {
             allowed_domains: vec![],
             blocked_domains: vec![],
             block_disposable: false,
+            disposable_extra: vec![],
+            disposable_except: vec![],
         }
     }
 

@@ -4,6 +4,7 @@
 //! worker's runtime would die with that worker.
 
 pub mod api_keys;
+pub mod backup;
 mod connect;
 pub mod deliveries;
 mod error;
@@ -14,6 +15,7 @@ pub mod members;
 pub mod migrate;
 pub mod outbox;
 pub mod owners_granted;
+pub mod restore;
 pub mod tenants;
 #[cfg(test)]
 mod tests;

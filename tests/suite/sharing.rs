@@ -19,8 +19,9 @@ both_engines!(
     permissions_become_roles_and_read_is_the_default,
     bad_input_to_an_invitation_is_400_and_names_the_field,
     who_has_access_already_is_not_invited_again,
-    a_domain_that_may_not_be_invited_is_400 => Setup::new()
-        .acme("invites.blocked_domains", vec!["throwaway.test"]),
+    a_disposable_address_or_one_that_may_not_be_invited_is_400 => Setup::new()
+        .acme("invites.disposable", "block")
+        .acme("invites.blocked_domains", vec!["rival.test"]),
     somebody_of_the_tenant_is_asked_and_not_added,
     inviting_again_is_the_same_invitation,
     the_addressee_accepts_and_has_access,
@@ -131,11 +132,13 @@ async fn who_has_access_already_is_not_invited_again(server: TestServer) {
     }
 }
 
-async fn a_domain_that_may_not_be_invited_is_400(server: TestServer) {
-    let body = json!({ "invitedEmail": "bob@mail.throwaway.test" });
-    let refused = server.post(&clinic("invite"), &body).by(&acme_owner()).await;
-    let refused = refused.refused(400, "VALIDATION_ERROR");
-    assert!(refused["errors"]["invitedEmail"][0].is_string(), "{refused}");
+async fn a_disposable_address_or_one_that_may_not_be_invited_is_400(server: TestServer) {
+    for email in ["bob@mailinator.com", "bob@mail.rival.test"] {
+        let body = json!({ "invitedEmail": email });
+        let refused = server.post(&clinic("invite"), &body).by(&acme_owner()).await;
+        let refused = refused.refused(400, "VALIDATION_ERROR");
+        assert!(refused["errors"]["invitedEmail"][0].is_string(), "{refused}");
+    }
 }
 
 async fn somebody_of_the_tenant_is_asked_and_not_added(server: TestServer) {

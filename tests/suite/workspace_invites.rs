@@ -65,7 +65,7 @@ async fn the_role_is_member_unless_said_otherwise(server: TestServer) {
 
 async fn a_member_of_the_tenant_is_added_at_once_and_gets_no_mail(server: TestServer) {
     let bob = server.joined(Org, "bob@example.com", "member").await;
-    server.invite(Workspace, &acme_owner(), "before@example.com", "member").await;
+    server.invite(Org, &acme_owner(), "before@example.com", "member").await;
     server.letters_to("before@example.com", 1).await;
     let mails = server.letters_to("bob@example.com", 0).await.len(); // none if it had not left when bob accepted
     let body = json!({ "email": "BOB@example.com", "role": "admin" });

@@ -14,6 +14,7 @@ use futures_util::FutureExt;
 use tokio::time::timeout;
 use uuid::Uuid;
 
+use super::cors::Cors;
 use crate::{
     domain::Refusal,
     http::{
@@ -25,17 +26,24 @@ use crate::{
 /// Longest a handler may take, its body included.
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// Calls the handler. A request may not be kept across the call, so what fails here is answered without it.
+/// What an answer needs of its request, which may not be kept across the call of the handler.
+#[derive(Debug)]
+pub(super) struct Failing {
+    pub id: Uuid,
+    pub reader: Option<Reader>,
+    pub cors: Option<Cors>,
+}
+
+/// Calls the handler. What fails here is answered without the request.
 pub(super) async fn call(
-    id: Uuid,
     req: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
-    reader: Option<Reader>,
+    failing: Failing,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let refusal = match timeout(LIMIT, AssertUnwindSafe(next.call(req)).catch_unwind()).await {
         Ok(Ok(answer)) => return answer.map(ServiceResponse::map_into_boxed_body),
         Ok(Err(_panic)) => {
-            tracing::error!(request_id = %id, "a handler panicked");
+            tracing::error!(request_id = %failing.id, "a handler panicked");
             metrics::counter!("usher_handler_panics_total").increment(1);
             Refusal::Internal
         }
@@ -43,15 +51,14 @@ pub(super) async fn call(
             Refusal::Unavailable { retry_after: 1, what: "This took too long; a change may have happened." }
         }
     };
-    Err(Failed { id, error: refusal.into(), reader }.into())
+    Err(Failed { of: failing, error: refusal.into() }.into())
 }
 
 /// An answer without its request: it brings id and headers along.
 #[derive(Debug)]
 struct Failed {
-    id: Uuid,
+    of: Failing,
     error: ApiError,
-    reader: Option<Reader>,
 }
 
 impl fmt::Display for Failed {
@@ -66,14 +73,18 @@ impl ResponseError for Failed {
     }
 
     fn error_response(&self) -> HttpResponse {
-        let mut answer = with_request_id(self.id, || {
+        let Failing { id, reader, cors } = &self.of;
+        let mut answer = with_request_id(*id, || {
             let answer = self.error.error_response();
-            match &self.reader {
+            match reader {
                 Some(reader) => reader.instead(answer),
                 None => answer,
             }
         });
-        super::dress(answer.headers_mut(), self.id);
+        super::dress(answer.headers_mut(), *id);
+        if let Some(cors) = cors {
+            cors.dress(answer.status(), answer.headers_mut());
+        }
         answer
     }
 }

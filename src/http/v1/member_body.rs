@@ -2,13 +2,13 @@
 
 use entity::UserId;
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::body;
 use crate::{
     domain::{Refusal, Scope, clock::rfc3339, role, role::Role},
-    members::list::Member,
+    members::list::{Cursor, MOST, Member},
 };
 
 /// Body of an addition: by user id, or by address (then it is an invitation).
@@ -176,6 +176,30 @@ impl OrgMember {
 
 fn known(member: &Member) -> (Option<String>, Option<String>) {
     member.user.as_ref().map(|user| (user.email.clone(), user.name.clone())).unwrap_or_default()
+}
+
+/// Paging of a list of members; without it, everything.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct MemberPaging {
+    /// Where to go on: the `next_cursor` of the page before.
+    cursor: Option<String>,
+    /// How many at most, of 1 to 10,000 the nearest; everything (10,000) if absent.
+    limit: Option<u16>,
+}
+
+impl MemberPaging {
+    /// Where to begin and how many.
+    ///
+    /// # Errors
+    /// [`Refusal::Validation`] for a cursor that is not ours.
+    pub fn read(&self) -> Result<(Option<Cursor>, u64), Refusal> {
+        let after =
+            self.cursor.as_deref().filter(|text| !text.is_empty()).map(|text| {
+                text.parse().map_err(|()| Refusal::field("cursor", "is not a cursor of this list"))
+            });
+        Ok((after.transpose()?, self.limit.map_or(MOST, u64::from).clamp(1, MOST)))
+    }
 }
 
 /// A record both bare and under `data`, since clients read either.

@@ -191,8 +191,8 @@ pub async fn resend_invitation(caller: Caller, path: web::Path<String>) -> Answe
 #[get("/workspaces/{workspaceId}/sharedUsers")]
 pub async fn list_shared_users(caller: Caller, path: web::Path<String>) -> Answer {
     let (state, call, scope) = workspace(caller, &path).await?;
-    let members = list::read(&state.members, call, scope).await?;
-    Ok(HttpResponse::Ok().json(SharedUsers::of(members)))
+    let page = list::read(&state.members, call, scope, None, list::MOST).await?;
+    Ok(HttpResponse::Ok().json(SharedUsers::of(page)))
 }
 
 /// List the invitations of a workspace that wait for their answer.

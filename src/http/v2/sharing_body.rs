@@ -13,7 +13,7 @@ use crate::{
     },
     http::v1::{body, member_body::user_id},
     invites::{list::Page, respond::Response, rules::Life},
-    members::list::Member,
+    members,
 };
 
 /// Body of an invitation.
@@ -202,14 +202,14 @@ pub struct SharedUsers {
     /// In order of joining.
     pub shared_users: Vec<SharedUser>,
     /// How many there are.
-    pub total: usize,
+    pub total: u64,
 }
 
 impl SharedUsers {
     /// The members of a workspace.
     #[must_use]
-    pub fn of(members: Vec<Member>) -> Self {
-        let users = members.into_iter().map(|member| {
+    pub fn of(page: members::list::Page) -> Self {
+        let users = page.members.into_iter().map(|member| {
             let known = member.user.map(|user| (user.email, user.name));
             let (email, name) = known.unwrap_or_default();
             SharedUser {
@@ -221,8 +221,7 @@ impl SharedUsers {
                 shared_at: rfc3339_millis(member.joined_at),
             }
         });
-        let shared_users: Vec<_> = users.collect();
-        Self { total: shared_users.len(), shared_users }
+        Self { shared_users: users.collect(), total: page.total }
     }
 }
 
