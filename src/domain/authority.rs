@@ -70,6 +70,19 @@ impl Permissions {
     }
 }
 
+/// Who manages a workspace, which is a matter of how it is asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Rule {
+    /// Its owners and admins, those of the tenant, and whom the tenant's configuration lets.
+    #[default]
+    Admins,
+    /// Its owner alone: Workspace Sharing.
+    Owner {
+        /// It has no owner, so that the tenant's owners count as such.
+        ownerless: bool,
+    },
+}
+
 /// What somebody is within one tenant, and in the workspace at hand if there is one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Standing {
@@ -77,6 +90,8 @@ pub struct Standing {
     pub tenant: Option<Role>,
     /// Own role in the workspace at hand.
     pub workspace: Option<Role>,
+    /// Who manages the workspace at hand.
+    pub rule: Rule,
 }
 
 impl Standing {
@@ -96,12 +111,26 @@ impl Standing {
         self.effective(scope)
     }
 
-    /// Whether this standing holds a right in the scope: admins and owners do; other roles where the tenant's
-    /// configuration says so, in workspaces only where they belong.
+    /// Whether this standing manages the scope: admins and owners do, under [`Rule::Owner`] only an owner.
+    #[must_use]
+    pub fn manages(self, scope: Scope) -> bool {
+        match self.rule {
+            Rule::Admins => self.effective(scope).is_some_and(|role| role >= Role::Admin),
+            Rule::Owner { ownerless } => {
+                self.workspace == Some(Role::Owner) || (ownerless && self.tenant == Some(Role::Owner))
+            }
+        }
+    }
+
+    /// Whether this standing holds a right in the scope: who manages it does; other roles where the tenant's
+    /// configuration says so, in workspaces only where they belong, and never under [`Rule::Owner`].
     #[must_use]
     pub fn may(self, right: Permission, scope: Scope, permissions: &Permissions) -> bool {
-        if self.effective(scope).is_some_and(|role| role >= Role::Admin) {
+        if self.manages(scope) {
             return true;
+        }
+        if self.rule != Rule::Admins {
+            return false;
         }
         let belongs = match scope {
             Scope::Org => true,
@@ -126,7 +155,10 @@ impl Standing {
             return Err(Refusal::NotFound);
         }
         if !self.may(Permission::Create, scope, permissions) {
-            return Err(Refusal::Forbidden("only owners and admins may invite here"));
+            return Err(Refusal::Forbidden(match self.rule {
+                Rule::Admins => "only owners and admins may invite here",
+                Rule::Owner { .. } => "only the owner shares a workspace",
+            }));
         }
         if self.ceiling(scope) < Some(role) {
             return Err(Refusal::Forbidden("nobody may grant a role above their own"));
@@ -146,7 +178,27 @@ mod tests {
     use super::*;
 
     fn standing(tenant: Option<Role>, workspace: Option<Role>) -> Standing {
-        Standing { tenant, workspace }
+        Standing { tenant, workspace, rule: Rule::Admins }
+    }
+
+    #[test]
+    fn a_workspace_is_shared_by_its_owner_alone() {
+        let map = Permissions { granted: vec![(Role::Member, Permission::Create)] };
+        let here = Scope::Workspace(WorkspaceId::new());
+        for (tenant, workspace, ownerless, may) in [
+            (Some(Role::Member), Some(Role::Owner), false, true),
+            (Some(Role::Member), Some(Role::Admin), false, false),
+            (Some(Role::Member), Some(Role::Viewer), false, false),
+            (Some(Role::Owner), Some(Role::Admin), false, false),
+            (Some(Role::Owner), None, false, false),
+            (Some(Role::Owner), None, true, true),
+            (Some(Role::Owner), Some(Role::Viewer), true, true),
+            (Some(Role::Admin), None, true, false),
+        ] {
+            let who = Standing { rule: Rule::Owner { ownerless }, ..standing(tenant, workspace) };
+            assert_eq!(who.may_send(Role::Viewer, here, &map), may, "{who:?}");
+            assert_eq!(who.manages(here), may, "{who:?}");
+        }
     }
 
     #[test]

@@ -20,6 +20,29 @@ pub fn tenant_role(text: &str) -> Result<Role, Refusal> {
     read(text, &[Role::Owner, Role::Admin, Role::Member])
 }
 
+/// A role by its name in Workspace Sharing: `read`, `write` or `admin`. Owners are not made there.
+///
+/// # Errors
+/// [`Refusal::Validation`].
+pub fn shared_role(text: &str) -> Result<Role, Refusal> {
+    match text {
+        "read" => Ok(Role::Viewer),
+        "write" => Ok(Role::Member),
+        "admin" => Ok(Role::Admin),
+        _ => Err(Refusal::field("permissions", "must be one of read, write, admin")),
+    }
+}
+
+/// The name of a role in Workspace Sharing, which has none of its own for owners.
+#[must_use]
+pub const fn shared_name(role: Role) -> &'static str {
+    match role {
+        Role::Viewer => "read",
+        Role::Member => "write",
+        Role::Admin | Role::Owner => "admin",
+    }
+}
+
 fn read(text: &str, allowed: &[Role]) -> Result<Role, Refusal> {
     if text.is_empty() {
         return Err(Refusal::MissingRole);

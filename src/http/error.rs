@@ -5,7 +5,7 @@ use std::{cell::Cell, fmt};
 
 use actix_web::{
     HttpResponse, ResponseError,
-    http::{StatusCode, header},
+    http::{Method, StatusCode, header},
 };
 use serde_json::{Map, Value, json};
 
@@ -30,6 +30,39 @@ pub enum Family {
     Editing,
     /// Accept and decline of `/workspace-invites/{token}` where `compat.errors = "docs"`.
     DocsLink,
+    /// Workspace Sharing, which knows 400, 403 and 404 where others tell more apart.
+    Sharing,
+    /// Those of its routes that know no 400 either: reading and removing.
+    SharingPlain,
+}
+
+impl Family {
+    /// The contract that every refusal of a route follows, whoever turns the call down.
+    #[must_use]
+    pub fn of_route(method: &Method, path: &str) -> Self {
+        if !path.starts_with("/api/v2/") {
+            return Self::Standard;
+        }
+        let removes = *method == Method::DELETE || (*method == Method::POST && path.ends_with("/remove"));
+        if removes || *method == Method::GET { Self::SharingPlain } else { Self::Sharing }
+    }
+
+    /// The status of a refusal, where others answer `status`.
+    fn fold(self, refusal: &Refusal, status: StatusCode) -> StatusCode {
+        let bad = match self {
+            Self::Sharing => StatusCode::BAD_REQUEST,
+            Self::SharingPlain => StatusCode::FORBIDDEN,
+            Self::Standard | Self::OrgLink | Self::OrgPreview | Self::Editing | Self::DocsLink => {
+                return status;
+            }
+        };
+        match (refusal, status.as_u16()) {
+            (Refusal::EmailMismatch | Refusal::LastOwner, _) => StatusCode::FORBIDDEN,
+            (Refusal::InvalidId, _) => StatusCode::NOT_FOUND,
+            (_, 400 | 408 | 409 | 410 | 415 | 422) => bad,
+            _ => status,
+        }
+    }
 }
 
 /// A refusal on its way out.
@@ -142,7 +175,7 @@ impl fmt::Display for ApiError {
 impl ResponseError for ApiError {
     /// The one table of statuses.
     fn status_code(&self) -> StatusCode {
-        match (&self.refusal, self.family) {
+        let status = match (&self.refusal, self.family) {
             (
                 Refusal::InvalidToken | Refusal::Expired | Refusal::Revoked,
                 Family::OrgLink | Family::DocsLink,
@@ -189,7 +222,8 @@ impl ResponseError for ApiError {
             (Refusal::RateLimited { .. }, _) => StatusCode::TOO_MANY_REQUESTS,
             (Refusal::Unavailable { .. }, _) => StatusCode::SERVICE_UNAVAILABLE,
             (Refusal::Internal, _) => StatusCode::INTERNAL_SERVER_ERROR,
-        }
+        };
+        self.family.fold(&self.refusal, status)
     }
 
     fn error_response(&self) -> HttpResponse {

@@ -9,15 +9,20 @@ use actix_web::{
     http::header::{self, HeaderName},
     web,
 };
-use entity::{TenantId, WorkspaceId};
+use entity::{InviteId, TenantId, WorkspaceId};
 use futures_util::StreamExt;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
-use super::{edge::host::Visit, error::ApiError, once, state::State};
+use super::{
+    edge::host::Visit,
+    error::{ApiError, Family},
+    once,
+    state::State,
+};
 use crate::{
     config::settings,
-    domain::{EmailAddress, FieldError, Refusal},
+    domain::{EmailAddress, FieldError, Refusal, Scope},
     identity::{Call, Principal, agree, first_sight, single_header},
     store,
     tenancy::Site,
@@ -114,7 +119,7 @@ impl FromRequest for Visitor {
     type Future = std::future::Ready<Result<Self, ApiError>>;
 
     fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
-        std::future::ready(Self::of(req).map_err(ApiError::from))
+        std::future::ready(Self::of(req).map_err(ApiError::of(family(req))))
     }
 }
 
@@ -132,16 +137,13 @@ impl FromRequest for Caller {
 
     fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
         let req = req.clone();
-        Box::pin(async move {
-            let at = Visitor::of(&req)?;
-            let principal = authenticate(&req, &at).await.map_err(|refusal| at.counted(refusal))?;
-            // no credential at all is no failed one
-            const NONE: Refusal = Refusal::Unauthenticated("send Authorization: Bearer <token or API key>");
-            let principal = principal.ok_or(NONE)?;
-            once::note_caller(&req, &principal);
-            Ok(Self { principal, at })
-        })
+        Box::pin(async move { Self::of(&req).await.map_err(ApiError::of(family(&req))) })
     }
+}
+
+/// Which contract the refusals of a request follow.
+fn family(req: &HttpRequest) -> Family {
+    Family::of_route(req.method(), req.path())
 }
 
 async fn authenticate(req: &HttpRequest, at: &Visitor) -> Result<Option<Principal>, Refusal> {
@@ -156,6 +158,16 @@ async fn authenticate(req: &HttpRequest, at: &Visitor) -> Result<Option<Principa
 }
 
 impl Caller {
+    async fn of(req: &HttpRequest) -> Result<Self, Refusal> {
+        let at = Visitor::of(req)?;
+        let principal = authenticate(req, &at).await.map_err(|refusal| at.counted(refusal))?;
+        // no credential at all is no failed one
+        const NONE: Refusal = Refusal::Unauthenticated("send Authorization: Bearer <token or API key>");
+        let principal = principal.ok_or(NONE)?;
+        once::note_caller(req, &principal);
+        Ok(Self { principal, at })
+    }
+
     /// The call within this tenant, if host, header, key and path agree on it. A configured owner becomes one
     /// here, on first sight.
     ///
@@ -173,7 +185,7 @@ impl Caller {
             Site::Platform | Site::Retired(_) => None,
         };
         let sighting = state.auth.first_sight().sighting(&self.principal);
-        let call = Call { tenant, principal: self.principal, site_host: host, sighting };
+        let call = Call { tenant, principal: self.principal, site_host: host, sighting, sharing: false };
         grant_owner(&state, &call).await?;
         Ok((state, call))
     }
@@ -196,6 +208,19 @@ impl Caller {
         let tenant = store.read(async move |db| store::workspaces::tenant_of(&db, id).await).await?;
         let tenant = tenant.and_then(|id| self.at.state.registry.current().tenant(id).cloned());
         self.within(tenant.ok_or(Refusal::NotFound)?).await
+    }
+
+    /// [`Caller::within`] for the tenant that an invite belongs to, with the scope of the invite.
+    ///
+    /// # Errors
+    /// [`Refusal::NotFound`].
+    pub async fn within_invite(self, id: InviteId) -> Result<(web::Data<State>, Call, Scope), Refusal> {
+        let store = self.at.state.store.clone();
+        let row = store.read(async move |db| store::invites::find_for_link(&db, id).await).await?;
+        let row = row.ok_or(Refusal::NotFound)?;
+        let tenant = self.at.state.registry.current().tenant(row.tenant_id).cloned();
+        let (state, call) = self.within(tenant.ok_or(Refusal::NotFound)?).await?;
+        Ok((state, call, Scope::of(row.workspace_id)))
     }
 
     /// [`Caller::within`] for the only tenant that can be meant: by host, header, key, or because the caller
@@ -278,18 +303,21 @@ impl<T: DeserializeOwned + 'static> FromRequest for Body<T> {
                     .next()
                     .is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json")),
             };
-        let payload = payload.take();
+        let (payload, family) = (payload.take(), family(req));
         let asked = once::is_asked(req).then(|| req.clone());
         Box::pin(async move {
-            let bytes = tokio::time::timeout(BODY_TIME, read(payload, declared)).await;
-            let bytes = bytes.map_err(|_| Refusal::RequestTimeout)??;
-            if !json && !bytes.is_empty() {
-                return Err(Refusal::UnsupportedMediaType.into());
-            }
-            if let Some(req) = asked {
-                once::note_body(&req, &bytes);
-            }
-            Ok(Self(decode(&bytes)?))
+            let body = async {
+                let bytes = tokio::time::timeout(BODY_TIME, read(payload, declared)).await;
+                let bytes = bytes.map_err(|_| Refusal::RequestTimeout)??;
+                if !json && !bytes.is_empty() {
+                    return Err(Refusal::UnsupportedMediaType);
+                }
+                if let Some(req) = asked {
+                    once::note_body(&req, &bytes);
+                }
+                decode(&bytes)
+            };
+            body.await.map(Self).map_err(ApiError::of(family))
         })
     }
 }

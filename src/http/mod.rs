@@ -11,3 +11,4 @@ pub mod routes;
 pub mod server;
 pub mod state;
 pub mod v1;
+pub mod v2;

@@ -3,7 +3,7 @@
 use actix_web::{HttpResponse, get, web};
 use utoipa_actix_web::{scope, service_config::ServiceConfig};
 
-use super::{pages, v1};
+use super::{pages, v1, v2::sharing};
 
 /// Everything that the document shows.
 pub fn api(config: &mut ServiceConfig) {
@@ -73,6 +73,21 @@ pub fn api(config: &mut ServiceConfig) {
             .service(v1::me::accept_my_invitation)
             .service(v1::me::decline_my_invite)
             .service(v1::me::decline_my_invitation),
+    );
+    config.service(
+        scope("/api/v2")
+            .service(sharing::share_workspace)
+            .service(sharing::respond_to_invitation)
+            .service(sharing::edit_invitation_expiration)
+            .service(sharing::resend_invitation)
+            .service(sharing::list_shared_users)
+            .service(sharing::list_pending_invitations)
+            .service(sharing::list_pending_invitations_alias)
+            .service(sharing::set_permissions)
+            .service(sharing::set_permissions_put)
+            .service(sharing::set_permissions_patch)
+            .service(sharing::remove_shared_user)
+            .service(sharing::remove_shared_user_delete),
     );
 }
 

@@ -57,7 +57,7 @@ impl Authority {
         workspace: Option<WorkspaceId>,
     ) -> Result<Standing, DbErr> {
         match self {
-            Self::Operator(_) => Ok(Standing { tenant: Some(Role::Owner), workspace: None }),
+            Self::Operator(_) => Ok(Standing { tenant: Some(Role::Owner), ..Standing::default() }),
             Self::Caller(call) => call.standing(conn, workspace).await,
         }
     }
@@ -71,6 +71,12 @@ impl Authority {
             Self::Operator(_) => Ok(()),
             Self::Caller(call) => call.principal.require_scope(scope),
         }
+    }
+
+    /// Whether it is asked through Workspace Sharing.
+    #[must_use]
+    pub fn is_sharing(&self) -> bool {
+        matches!(self, Self::Caller(call) if call.sharing)
     }
 
     /// Refuses strangers as if nothing were there.

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use crate::{
     config::settings,
-    domain::{Host, Refusal, Standing},
+    domain::{Host, Refusal, Standing, authority::Rule},
     identity::{Principal, PrincipalKind},
     store::{members, users::Sighting},
 };
-use entity::{UserId, WorkspaceId};
+use entity::{Role, UserId, WorkspaceId};
 use sea_orm::{ConnectionTrait, DbErr};
 
 /// An authenticated call within a tenant.
@@ -22,6 +22,9 @@ pub struct Call {
     pub site_host: Option<Host>,
     /// What a command must write of the caller's row, if it does not say it already.
     pub sighting: Option<Sighting>,
+    /// Asked through Workspace Sharing: a workspace is its owner's to share ([`Rule::Owner`]), and nobody is put
+    /// into it without having been asked.
+    pub sharing: bool,
 }
 
 impl Call {
@@ -34,10 +37,26 @@ impl Call {
         conn: &impl ConnectionTrait,
         workspace: Option<WorkspaceId>,
     ) -> Result<Standing, DbErr> {
+        let mut standing = self.roles(conn, workspace).await?;
+        if let (true, Some(workspace)) = (self.sharing, workspace) {
+            // looked up only where it matters
+            let may_stand_in =
+                standing.tenant == Some(Role::Owner) && standing.workspace != Some(Role::Owner);
+            let ownerless = may_stand_in && !members::has_owner(conn, self.tenant.id, workspace).await?;
+            standing.rule = Rule::Owner { ownerless };
+        }
+        Ok(standing)
+    }
+
+    async fn roles(
+        &self,
+        conn: &impl ConnectionTrait,
+        workspace: Option<WorkspaceId>,
+    ) -> Result<Standing, DbErr> {
         match (&self.principal.user, self.principal.kind) {
             (_, PrincipalKind::ServiceKey(_, role)) => Ok(Standing {
                 tenant: Some(role).filter(|_| self.principal.pinned_to == Some(self.tenant.id)),
-                workspace: None,
+                ..Standing::default()
             }),
             (Some(user), _) => members::standing(conn, self.tenant.id, &user.id, workspace).await,
             (None, _) => Ok(Standing::default()),

@@ -102,6 +102,13 @@ impl Command for CreateInvite {
 
         match (self.holder(work).await?, new.scope) {
             (Some(_), Scope::Org) => return Err(Refusal::AlreadyMember.into()),
+            (Some(member), Scope::Workspace(id)) if self.by.is_sharing() => {
+                let theirs =
+                    store::members::standing(work.conn(), tenant.id, &member.user_id, Some(id)).await?;
+                if theirs.effective(new.scope).is_some() {
+                    return Err(Refusal::AlreadyMember.into());
+                }
+            }
             (Some(member), Scope::Workspace(_)) => return self.add(work, member, now).await,
             (None, _) => {}
         }

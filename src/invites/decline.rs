@@ -26,6 +26,8 @@ pub struct Declined {
     pub workspace_id: Option<WorkspaceId>,
     /// The invite.
     pub invite_id: InviteId,
+    /// It had been declined before.
+    pub again: bool,
 }
 
 /// Declines by link. Declining again changes nothing and answers the same.
@@ -81,7 +83,7 @@ impl Command for DeclineInvite {
             let same_link = self.answered.version.is_none_or(|version| version == row.version);
             let own = row.email_norm == address_of(&self.person);
             if row.status == InviteStatus::Declined && own && same_link {
-                return Ok(self.declined(&row));
+                return Ok(self.declined(&row, true));
             }
             return Err(reason(work.tx(), &row, self.answered, &self.person)
                 .await?
@@ -102,12 +104,13 @@ impl Command for DeclineInvite {
         });
         let previews = self.previews.clone();
         work.after_commit(move || previews.invalidate(id));
-        Ok(self.declined(&row))
+        Ok(self.declined(&row, false))
     }
 }
 
 impl DeclineInvite {
-    fn declined(&self, row: &invite::Model) -> Declined {
-        Declined { tenant: self.tenant.clone(), workspace_id: row.workspace_id, invite_id: row.id }
+    fn declined(&self, row: &invite::Model, again: bool) -> Declined {
+        let (tenant, workspace_id) = (self.tenant.clone(), row.workspace_id);
+        Declined { tenant, workspace_id, invite_id: row.id, again }
     }
 }

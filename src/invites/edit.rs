@@ -10,7 +10,7 @@ use super::{
     rules::{Life, renew_link, take_over_if_needed},
 };
 use crate::{
-    actors::{Command, Decision, Work},
+    actors::{Command, Decision, Planned, Work},
     domain::{MasterKeys, Permission, Refusal, Scope},
     identity::Authority,
     store::{self, events::NewEvent},
@@ -29,18 +29,20 @@ pub struct Change {
 ///
 /// # Errors
 /// See the table of [`super`].
-pub async fn edit(
+pub fn edit(
     invites: &Invites,
     by: impl Into<Authority>,
     scope: Scope,
     id: InviteId,
     change: Change,
-) -> Result<invite::Model, Refusal> {
+) -> Planned<'_, impl Command<Output = invite::Model>> {
     let by = by.into();
-    by.require_scope("invites:write")?;
-    let tenant = by.tenant().id;
-    let command = EditInvite { keys: invites.keys()?, invites: invites.clone(), by, scope, id, change };
-    invites.lanes.run(tenant, command).await
+    invites.lanes.plan(async move {
+        by.require_scope("invites:write")?;
+        let tenant = by.tenant().id;
+        let command = EditInvite { keys: invites.keys()?, invites: invites.clone(), by, scope, id, change };
+        Ok((tenant, command))
+    })
 }
 
 struct EditInvite {

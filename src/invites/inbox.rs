@@ -120,7 +120,7 @@ pub fn decline<'a>(
 }
 
 /// The caller and the tenant of the invite of this id, if it is addressed to them and its tenant is served here.
-async fn own(
+pub(super) async fn own(
     invites: &Invites,
     principal: &Principal,
     within: Option<TenantId>,

@@ -11,6 +11,7 @@
 //! | edit | `edit` | `store::invites::rewrite_pending`: status | as resend, 409 `EXPIRED` |
 //! | list, get one | `list` | none: reads | 404, 403 |
 //! | inbox; accept and decline by id | `inbox` | as accept and decline, without a version | 404, `EMAIL_NOT_VERIFIED` |
+//! | respond, by id and address | `respond` | as accept and decline by id | 404, `EMAIL_MISMATCH`, then as those; `DECLINED` again |
 //! | all pending ones after a restore | `restored` | as revoke, or as resend; the operator's alone | none |
 //! | history, the operator's views | `history` | none: reads | 404 |
 //!
@@ -27,6 +28,7 @@ pub mod list;
 pub mod preview;
 pub mod proof;
 pub mod resend;
+pub mod respond;
 pub mod restored;
 pub mod revoke;
 pub mod rules;

@@ -23,7 +23,8 @@ pub(super) async fn inviter_may_send(
         (None, None) => return Ok(true),
         (Some(user), _) => members::standing(conn, tenant.id, user, row.workspace_id).await?,
         (None, Some(key)) => {
-            Standing { tenant: api_keys::service_role(conn, tenant.id, key).await?, workspace: None }
+            let tenant = api_keys::service_role(conn, tenant.id, key).await?;
+            Standing { tenant, ..Standing::default() }
         }
     };
     Ok(standing.may_send(row.role, scope_of(row), &tenant.invites.permissions))

@@ -31,7 +31,7 @@ pub(super) async fn held_below(
         call.require_member(standing)?;
         let rank = standing.ceiling(scope);
         let leaves = new.is_none() && call.user_id() == Some(user);
-        if !leaves && (rank < Some(Role::Admin) || rank < new || rank < held) {
+        if !leaves && (!standing.manages(scope) || rank < new || rank < held) {
             return Err(Refusal::Forbidden("your rank does not allow that").into());
         }
     }

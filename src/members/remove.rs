@@ -11,7 +11,7 @@ use super::{
     revoke_unsendable::{RevokeUnsendable, revoke_addressed},
 };
 use crate::{
-    actors::{Command, Decision, Stop, Work},
+    actors::{Command, Decision, Planned, Stop, Work},
     domain::{Refusal, Scope},
     identity::Authority,
     store::{self, events::NewEvent, members::Origin},
@@ -21,15 +21,17 @@ use crate::{
 ///
 /// # Errors
 /// 404 for somebody who is no member, 403 by rank, 409 `LAST_OWNER`.
-pub async fn remove(
+pub fn remove(
     members: &Members,
     by: impl Into<Authority>,
     scope: Scope,
     user: UserId,
-) -> Result<(), Refusal> {
+) -> Planned<'_, impl Command<Output = ()>> {
     let by = by.into();
-    by.require_scope("members:write")?;
-    members.lanes.run(by.tenant().id, Remove { members: members.clone(), by, scope, user }).await
+    members.lanes.plan(async move {
+        by.require_scope("members:write")?;
+        Ok((by.tenant().id, Remove { members: members.clone(), by, scope, user }))
+    })
 }
 
 struct Remove {

@@ -53,7 +53,7 @@ impl RevokeUnsendable {
             store::members::workspace_roles(conn, tenant, &self.sender).await?.into_iter().collect();
         let sendable = |row: &invite::Model| {
             let workspace = row.workspace_id.and_then(|id| in_workspaces.get(&id).copied());
-            let standing = Standing { tenant: in_tenant, workspace };
+            let standing = Standing { tenant: in_tenant, workspace, ..Standing::default() };
             standing.may_send(row.role, Scope::of(row.workspace_id), &self.tenant.invites.permissions)
         };
         let dead: Vec<invite::Model> = sent.into_iter().filter(|row| !sendable(row)).collect();

@@ -9,7 +9,7 @@ use super::{
     revoke_unsendable::RevokeUnsendable,
 };
 use crate::{
-    actors::{Command, Decision, Work},
+    actors::{Command, Decision, Planned, Work},
     domain::{Refusal, Scope},
     identity::Authority,
     store::{self, events::NewEvent},
@@ -19,16 +19,18 @@ use crate::{
 ///
 /// # Errors
 /// 404 for somebody who is no member, 403 by rank, 409 `LAST_OWNER`.
-pub async fn set_role(
+pub fn set_role(
     members: &Members,
     by: impl Into<Authority>,
     scope: Scope,
     user: UserId,
     role: Role,
-) -> Result<(), Refusal> {
+) -> Planned<'_, impl Command<Output = ()>> {
     let by = by.into();
-    by.require_scope("members:write")?;
-    members.lanes.run(by.tenant().id, SetRole { members: members.clone(), by, scope, user, role }).await
+    members.lanes.plan(async move {
+        by.require_scope("members:write")?;
+        Ok((by.tenant().id, SetRole { members: members.clone(), by, scope, user, role }))
+    })
 }
 
 struct SetRole {

@@ -2,8 +2,8 @@
 //! asked of a real server over real HTTP, on SQLite and on PostgreSQL. One topic a file; each test's name is
 //! the sentence it proves.
 //!
-//! Needs nothing but the build. Where PostgreSQL's programs or the Python SDK are not installed, that half
-//! says `SKIPPED` on the terminal, and fails under `USHER_REQUIRE_ALL=1`. Longer runs of the same tests:
+//! Needs nothing but the build. Where PostgreSQL's programs, the Python SDK or schemathesis are not installed, that
+//! part says `SKIPPED` on the terminal, and fails under `USHER_REQUIRE_ALL=1`. Longer runs of the same tests:
 //! `USHER_RACE_ROUNDS` (10000 with the filter `mixed_races` is the great race), `USHER_CRASH_CYCLES`,
 //! `USHER_MODEL_STEPS`. `USHER_BINARY` names another build to run as a process.
 //!
@@ -56,6 +56,7 @@ mod documents;
 mod edge;
 mod faults;
 mod foreign_ids;
+mod fuzzing;
 mod granting;
 mod hostile_tenants;
 mod hosts;
@@ -80,4 +81,6 @@ mod restoring;
 mod roles;
 mod sdk;
 mod secrets;
+mod sharing;
+mod sharing_rules;
 mod workspace_invites;

@@ -9,9 +9,12 @@ use utoipa::openapi::{
 };
 
 /// Name, whether it is a UUID, what it is, an example.
-const PATH: [(&str, bool, &str, &str); 7] = [
+const PATH: [(&str, bool, &str, &str); 10] = [
     ("workspace_id", true, "Id of the workspace.", "01900000-0000-7000-8000-0000000000b1"),
     ("invite_id", true, "Id of the invite.", "01900000-0000-7000-8000-0000000000c1"),
+    ("workspaceId", true, "Id of the workspace.", "01900000-0000-7000-8000-0000000000b1"),
+    ("invitationId", true, "Id of the invitation.", "01900000-0000-7000-8000-0000000000c1"),
+    ("userId", false, "Id of the user: the prefix of their issuer and the `sub` of their token.", "user_42"),
     ("key_id", true, "Id of the API key.", "01900000-0000-7000-8000-0000000000d1"),
     ("tenant_id", false, "Id or slug of the organisation (tenant).", "acme"),
     ("user_id", false, "Id of the user: the prefix of their issuer and the `sub` of their token.", "user_42"),
@@ -67,7 +70,18 @@ const CLOSED: [(&[&str], &str, &[&str]); 5] = [
     ),
     (&["InviteBody", "WaitingInvite", "PreviewBody"], "scope", &["org", "workspace"]),
     (
-        &["InviteBody", "WaitingInvite", "PreviewBody", "MemberRecord"],
+        &[
+            "CreateInvite",
+            "EditInvite",
+            "AddMember",
+            "SetRole",
+            "InviteBody",
+            "WaitingInvite",
+            "PreviewBody",
+            "MemberRecord",
+            "WorkspaceMember",
+            "OrgMember",
+        ],
         "role",
         &["owner", "admin", "member", "viewer"],
     ),

@@ -4,7 +4,7 @@
 mod fields;
 mod refusals;
 
-use actix_web::App;
+use actix_web::{App, http::Method};
 use utoipa::{
     Modify, OpenApi,
     openapi::{
@@ -15,7 +15,7 @@ use utoipa::{
 };
 use utoipa_actix_web::AppExt;
 
-use super::routes;
+use super::{error::Family, routes};
 
 /// What the document says of the whole.
 const ABOUT: &str = "Invitations and memberships for multi-tenant applications.
@@ -34,7 +34,7 @@ an `Idempotency-Key` is answered once: for 24 hours the same request gets the sa
 `Idempotency-Replayed: true`, and nothing is done again.";
 
 /// Bodies that may be left out: nothing in them is needed.
-const OPTIONAL: [&str; 3] = ["Empty", "DeclineInvite", "ResendInvite"];
+const OPTIONAL: [&str; 5] = ["Empty", "DeclineInvite", "ResendInvite", "EditKey", "EditWorkspace"];
 
 #[derive(OpenApi)]
 #[openapi(
@@ -49,6 +49,7 @@ const OPTIONAL: [&str; 3] = ["Empty", "DeclineInvite", "ResendInvite"];
         (name = "workspaces", description = "Workspaces"),
         (name = "workspace-members", description = "Memberships in a workspace"),
         (name = "tenant-members", description = "Memberships in an organisation (tenant)"),
+        (name = "sharing", description = "Workspace Sharing: a workspace is its owner's to share"),
     ),
     security(("bearer" = []), ("apiKey" = [])),
     modifiers(&Credentials),
@@ -84,23 +85,28 @@ fn complete(document: &mut Document) {
         }
     }
     for (path, item) in &mut document.paths.paths {
-        for (post, operation) in operations(item) {
-            for shared in complete_operation(path, post, operation) {
+        for (method, operation) in operations(item) {
+            for shared in complete_operation(&method, path, operation) {
                 components.responses.insert(shared.name, shared.response.into());
             }
         }
     }
 }
 
-/// The operations of a path, each with whether it is a POST.
-fn operations(item: &mut PathItem) -> impl Iterator<Item = (bool, &mut Operation)> {
-    let others = [&mut item.get, &mut item.put, &mut item.patch, &mut item.delete];
-    let posts = std::iter::once((true, &mut item.post));
-    posts.chain(others.map(|other| (false, other))).filter_map(|(post, found)| Some((post, found.as_mut()?)))
+fn operations(item: &mut PathItem) -> impl Iterator<Item = (Method, &mut Operation)> {
+    [
+        (Method::GET, &mut item.get),
+        (Method::POST, &mut item.post),
+        (Method::PUT, &mut item.put),
+        (Method::PATCH, &mut item.patch),
+        (Method::DELETE, &mut item.delete),
+    ]
+    .into_iter()
+    .filter_map(|(method, operation)| Some((method, operation.as_mut()?)))
 }
 
 /// Replaces the range that stands for every refusal by the refusals themselves; gives what they refer to.
-fn complete_operation(path: &str, post: bool, operation: &mut Operation) -> Vec<refusals::Shared> {
+fn complete_operation(method: &Method, path: &str, operation: &mut Operation) -> Vec<refusals::Shared> {
     let open = operation.security.as_ref().is_some_and(|needed| needed.iter().all(is_nothing));
     let parameters = operation.parameters.get_or_insert_default();
     let mut takes_query = false;
@@ -113,6 +119,7 @@ fn complete_operation(path: &str, post: bool, operation: &mut Operation) -> Vec<
     if !open {
         parameters.push(fields::tenant_header().into());
     }
+    let post = *method == Method::POST;
     if post {
         parameters.push(fields::idempotency_header().into());
     }
@@ -122,6 +129,7 @@ fn complete_operation(path: &str, post: bool, operation: &mut Operation) -> Vec<
         body.required = Some(Required::False);
     }
     let shape = refusals::Shape {
+        family: Family::of_route(method, path),
         path,
         id: operation.operation_id.as_deref().unwrap_or_default(),
         tag: operation.tags.iter().flatten().next().map_or("", String::as_str),
@@ -156,10 +164,7 @@ fn is_nothing(requirement: &utoipa::openapi::security::SecurityRequirement) -> b
 mod tests {
     use std::collections::BTreeSet;
 
-    use actix_web::{
-        http::Method,
-        test::{TestRequest, call_service, init_service},
-    };
+    use actix_web::test::{TestRequest, call_service, init_service};
     use serde_json::Value;
 
     use super::*;
@@ -276,9 +281,9 @@ mod tests {
             .into_iter()
             .map(|(.., operation)| operation["operationId"].as_str().unwrap().to_owned())
             .collect();
-        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/http/v1");
         let mut handlers = BTreeSet::new();
-        for entry in std::fs::read_dir(folder).unwrap() {
+        let folders = ["v1", "v2"].map(|folder| format!("{}/src/http/{folder}", env!("CARGO_MANIFEST_DIR")));
+        for entry in folders.iter().flat_map(|folder| std::fs::read_dir(folder).unwrap()) {
             let text = std::fs::read_to_string(entry.unwrap().path()).unwrap();
             let declared = text.split("operation_id = \"").skip(1);
             handlers.extend(declared.map(|rest| rest.split('"').next().unwrap().to_owned()));

@@ -21,6 +21,7 @@ const ID: &str = "01900000-0000-7000-8000-000000000001";
 
 /// What the answers of an operation depend on.
 pub(super) struct Shape<'a> {
+    pub family: Family,
     pub path: &'a str,
     pub id: &'a str,
     pub tag: &'a str,
@@ -43,7 +44,7 @@ pub(super) struct Shared {
 /// The refusals of an operation, one response per status.
 pub(super) fn of(shape: &Shape<'_>) -> Vec<Shared> {
     let mut by_status: BTreeMap<u16, Vec<ApiError>> = BTreeMap::new();
-    for error in general(shape).into_iter().map(ApiError::from).chain(particular(shape)) {
+    for error in general(shape).into_iter().map(ApiError::of(shape.family)).chain(particular(shape)) {
         let errors = by_status.entry(error.status_code().as_u16()).or_default();
         if !errors.iter().any(|known| known.code() == error.code()) {
             errors.push(error);
@@ -117,7 +118,9 @@ fn general(shape: &Shape<'_>) -> Vec<Refusal> {
     if shape.takes_body || shape.takes_query {
         all.push(Refusal::Validation(vec![FieldError::new("expires_in", "must be an integer")]));
     }
-    let names_tenant = ["{tenant_id}", "{workspace_id}", "{token}"].iter().any(|id| shape.path.contains(id));
+    let names_tenant = ["{tenant_id}", "{workspace_id}", "{token}", "{workspaceId}", "{invitationId}"]
+        .iter()
+        .any(|id| shape.path.contains(id));
     if !names_tenant && shape.tag != "inbox" {
         all.push(Refusal::AmbiguousOrg);
         all.push(Refusal::OrgNotFound);
@@ -132,7 +135,7 @@ fn particular(shape: &Shape<'_>) -> Vec<ApiError> {
         "preview_org_invite" => Family::OrgPreview,
         "accept_org_invite" | "decline_org_invite" => Family::OrgLink,
         "edit_org_invite" | "edit_workspace_invite" => Family::Editing,
-        _ => Family::Standard,
+        _ => shape.family,
     };
     let said = match shape.id.split_once('_').map_or(shape.id, |(verb, _)| verb) {
         "preview" => vec![Refusal::InvalidToken],
@@ -141,6 +144,7 @@ fn particular(shape: &Shape<'_>) -> Vec<ApiError> {
                 .concat()
         }
         "decline" => answering(),
+        verb if shape.tag == "sharing" => sharing(verb),
         verb if matches!(shape.tag, "org-invites" | "workspace-invites") => changing_invites(verb, shape.tag),
         verb if matches!(shape.tag, "tenant-members" | "workspace-members") => changing_members(verb),
         "create" | "edit" if shape.tag == "workspaces" => {
@@ -157,6 +161,7 @@ fn particular(shape: &Shape<'_>) -> Vec<ApiError> {
         // without a token there is no link to be unknown and nobody else's invite to be had
         .filter(|refusal| {
             shape.path.contains("{token}")
+                || shape.tag == "sharing"
                 || !matches!(refusal, Refusal::InvalidToken | Refusal::EmailMismatch)
         })
         .map(ApiError::of(family))
@@ -193,6 +198,27 @@ fn changing_invites(verb: &str, tag: &str) -> Vec<Refusal> {
             [finished(), vec![Refusal::Revoked, Refusal::Superseded, Refusal::Expired, Refusal::MissingRole]]
                 .concat()
         }
+        _ => Vec::new(),
+    }
+}
+
+fn sharing(verb: &str) -> Vec<Refusal> {
+    let finished = vec![
+        Refusal::AlreadyAccepted { by_you: None },
+        Refusal::Revoked,
+        Refusal::Declined,
+        Refusal::Superseded,
+    ];
+    match verb {
+        "share" => vec![Refusal::AlreadyMember],
+        "respond" => {
+            let mut all = answering();
+            all.retain(|refusal| *refusal != Refusal::InvalidToken);
+            all.extend([Refusal::InviterNotAuthorized, Refusal::SeatLimitReached { limit: 50 }]);
+            all
+        }
+        "edit" | "resend" => finished,
+        "set" | "remove" => vec![Refusal::LastOwner],
         _ => Vec::new(),
     }
 }

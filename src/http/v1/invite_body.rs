@@ -244,15 +244,12 @@ impl InviteList {
 pub struct Paging {
     /// Where to go on: the `next_cursor` of the page before.
     cursor: Option<String>,
-    /// How many at most; everything (10,000) if absent.
-    #[param(minimum = 1, maximum = 10_000)]
-    limit: Option<u64>,
+    /// How many at most, of 1 to 10,000 the nearest; everything (10,000) if absent.
+    limit: Option<u16>,
     /// The same under another name.
-    #[param(minimum = 1, maximum = 10_000)]
-    page_size: Option<u64>,
+    page_size: Option<u16>,
     /// The same under another name.
-    #[param(minimum = 1, maximum = 10_000)]
-    per_page: Option<u64>,
+    per_page: Option<u16>,
 }
 
 impl Paging {
@@ -265,7 +262,7 @@ impl Paging {
             self.cursor.as_deref().filter(|text| !text.is_empty()).map(|text| {
                 text.parse().map_err(|_| Refusal::field("cursor", "is not a cursor of this list"))
             });
-        let limit = self.limit.or(self.page_size).or(self.per_page).unwrap_or(MOST);
+        let limit = self.limit.or(self.page_size).or(self.per_page).map_or(MOST, u64::from);
         Ok((after.transpose()?, limit.clamp(1, MOST)))
     }
 }

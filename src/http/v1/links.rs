@@ -43,7 +43,7 @@ pub struct WorkspaceAccepted {
     /// Always true.
     pub accepted: bool,
     /// The workspace.
-    pub workspace_id: Option<Uuid>,
+    pub workspace_id: Uuid,
     /// Its tenant.
     pub tenant_id: Uuid,
     /// The role held now.
@@ -61,6 +61,16 @@ pub struct OrgAccepted {
     pub role: &'static str,
     /// The tenant, in the shape that clients decode.
     pub tenant: TenantBody,
+}
+
+/// Answer to accepting an invite of either kind.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+pub enum AnyAccepted {
+    /// Into an organisation.
+    Org(OrgAccepted),
+    /// Into a workspace.
+    Workspace(WorkspaceAccepted),
 }
 
 /// A tenant.
@@ -189,20 +199,21 @@ pub async fn accept_workspace_invite(
 
 /// An acceptance on the wire, by what it was for.
 pub(super) fn reply_accepted(accepted: &Accepted) -> Result<Reply, Refusal> {
-    match accepted.workspace_id {
-        Some(workspace) => once::ok(&WorkspaceAccepted {
+    let (tenant_id, role) = (accepted.tenant.id.0, accepted.role.as_str());
+    once::ok(&match accepted.workspace_id {
+        Some(workspace) => AnyAccepted::Workspace(WorkspaceAccepted {
             accepted: true,
-            workspace_id: Some(workspace.0),
-            tenant_id: accepted.tenant.id.0,
-            role: accepted.role.as_str(),
+            workspace_id: workspace.0,
+            tenant_id,
+            role,
         }),
-        None => once::ok(&OrgAccepted {
+        None => AnyAccepted::Org(OrgAccepted {
             accepted: true,
-            tenant_id: accepted.tenant.id.0,
-            role: accepted.role.as_str(),
+            tenant_id,
+            role,
             tenant: TenantBody::of(&accepted.tenant),
         }),
-    }
+    })
 }
 
 /// Accept an organisation's invitation: makes the tenant membership, exactly once.

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::{
     body::{self, Empty, ErrorBody},
-    links::{DeclineInvite, DeclinedBody, OrgAccepted, reply_accepted},
+    links::{AnyAccepted, DeclineInvite, DeclinedBody, reply_accepted},
 };
 use crate::{
     domain::{Refusal, clock::rfc3339},
@@ -124,7 +124,7 @@ async fn listed(caller: &Caller) -> Result<HttpResponse, ApiError> {
 /// **Permissions**: the addressee, by a verified address.
 #[utoipa::path(tag = "inbox", operation_id = "accept_my_invite", request_body = Empty,
     responses(
-        (status = 200, description = "Accepted; for a workspace invite with workspace_id", body = OrgAccepted),
+        (status = 200, description = "Accepted", body = AnyAccepted),
         (status = "4XX", description = "Refused", body = ErrorBody),
         (status = 503, description = "Not now", body = ErrorBody)))]
 #[post("/me/invites/{invite_id}/accept")]
@@ -140,7 +140,7 @@ pub async fn accept_my_invite(
 /// Accept an invite by id: the same under another name.
 #[utoipa::path(tag = "inbox", operation_id = "accept_my_invitation", request_body = Empty,
     responses(
-        (status = 200, description = "Accepted; for a workspace invite with workspace_id", body = OrgAccepted),
+        (status = 200, description = "Accepted", body = AnyAccepted),
         (status = "4XX", description = "Refused", body = ErrorBody),
         (status = 503, description = "Not now", body = ErrorBody)))]
 #[post("/me/invitations/{invite_id}/accept")]

@@ -184,9 +184,8 @@ fn known(member: &Member) -> (Option<String>, Option<String>) {
 pub struct MemberPaging {
     /// Where to go on: the `next_cursor` of the page before.
     cursor: Option<String>,
-    /// How many at most; everything (10,000) if absent.
-    #[param(minimum = 1, maximum = 10_000)]
-    limit: Option<u64>,
+    /// How many at most, of 1 to 10,000 the nearest; everything (10,000) if absent.
+    limit: Option<u16>,
 }
 
 impl MemberPaging {
@@ -199,7 +198,7 @@ impl MemberPaging {
             self.cursor.as_deref().filter(|text| !text.is_empty()).map(|text| {
                 text.parse().map_err(|()| Refusal::field("cursor", "is not a cursor of this list"))
             });
-        Ok((after.transpose()?, self.limit.unwrap_or(MOST).clamp(1, MOST)))
+        Ok((after.transpose()?, self.limit.map_or(MOST, u64::from).clamp(1, MOST)))
     }
 }
 

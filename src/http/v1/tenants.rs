@@ -7,7 +7,10 @@ use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{body::ErrorBody, member_body::BareAndData};
+use super::{
+    body::{Empty, ErrorBody},
+    member_body::BareAndData,
+};
 use crate::{
     config::settings,
     domain::{Refusal, clock::rfc3339},
@@ -190,7 +193,7 @@ fn not_an_org(refusal: Refusal) -> Refusal {
 /// Name and slug of a tenant are its file's.
 ///
 /// **Permissions**: tenant owner; answers 409 `MANAGED_BY_CONFIG`.
-#[utoipa::path(tag = "tenants", operation_id = "update_tenant", request_body = serde_json::Value,
+#[utoipa::path(tag = "tenants", operation_id = "update_tenant", request_body = Empty,
     responses(
         (status = "4XX", description = "Refused", body = ErrorBody),
         (status = 503, description = "Not now", body = ErrorBody)))]
@@ -243,7 +246,7 @@ pub async fn get_branding(caller: Caller) -> Result<HttpResponse, ApiError> {
 /// Looks are the file's.
 ///
 /// **Permissions**: tenant owner or admin; answers 409 `MANAGED_BY_CONFIG`.
-#[utoipa::path(tag = "white-label", operation_id = "put_branding", request_body = serde_json::Value,
+#[utoipa::path(tag = "white-label", operation_id = "put_branding", request_body = Empty,
     responses(
         (status = "4XX", description = "Refused", body = ErrorBody),
         (status = 503, description = "Not now", body = ErrorBody)))]
@@ -343,7 +346,7 @@ async fn domain(caller: Caller) -> Result<(Within, DomainBody), Refusal> {
 /// Domains are the file's.
 ///
 /// **Permissions**: tenant owner or admin; answers 409 `MANAGED_BY_CONFIG`.
-#[utoipa::path(tag = "white-label", operation_id = "put_preview_domain", request_body = serde_json::Value,
+#[utoipa::path(tag = "white-label", operation_id = "put_preview_domain", request_body = Empty,
     responses(
         (status = "4XX", description = "Refused", body = ErrorBody),
         (status = 503, description = "Not now", body = ErrorBody)))]

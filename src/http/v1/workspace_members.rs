@@ -40,6 +40,17 @@ pub struct Deleted {
     pub deleted: bool,
 }
 
+/// The member, or the invitation.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+#[schema(as = AddedOrInvitedToWorkspace)]
+pub enum AddedOrInvited {
+    /// By user id.
+    Member(Data<WorkspaceMember>),
+    /// By address.
+    Invitation(CreateAnswer),
+}
+
 /// List the members of a workspace.
 ///
 /// **Permissions**: its members, tenant owners and admins.
@@ -72,7 +83,7 @@ pub async fn list_workspace_members(
 #[utoipa::path(tag = "workspace-members", operation_id = "add_workspace_member",
     request_body = AddMember,
     responses(
-        (status = 201, description = "Added, or invited", body = Data<WorkspaceMember>),
+        (status = 201, description = "Added, or invited", body = AddedOrInvited),
         (status = 200, description = "Added by address: already a member of the tenant", body = CreateAnswer),
         (status = "4XX", description = "Refused", body = ErrorBody),
         (status = 503, description = "Not now", body = ErrorBody)))]
@@ -107,7 +118,7 @@ pub async fn add_workspace_member(
     let answer = once.answer(adding, move |joined_at| {
         let (user_id, added_by) = (user.clone(), added_by.clone());
         let member = Member { user_id, role, joined_at, added_by, user: None };
-        once::created(&Data { data: WorkspaceMember::of(workspace.0, &member) })
+        once::created(&AddedOrInvited::Member(Data { data: WorkspaceMember::of(workspace.0, &member) }))
     });
     Ok(answer.await?)
 }

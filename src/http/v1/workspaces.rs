@@ -142,20 +142,17 @@ pub struct PageMeta {
 #[into_params(parameter_in = Query)]
 pub struct Pages {
     /// Number of the page, from 1.
-    #[param(minimum = 1)]
-    page: Option<u64>,
-    /// Length of a page; everything (10,000) if absent.
-    #[param(minimum = 1, maximum = 10_000)]
-    per_page: Option<u64>,
+    #[param(value_type = u64, maximum = 4_294_967_295_u64)]
+    page: Option<u32>,
+    /// Length of a page, of 1 to 10,000 the nearest; everything (10,000) if absent.
+    per_page: Option<u16>,
     /// The same under another name.
-    #[param(minimum = 1, maximum = 10_000)]
-    page_size: Option<u64>,
+    page_size: Option<u16>,
     /// The same under another name.
-    #[param(minimum = 1, maximum = 10_000)]
-    limit: Option<u64>,
+    limit: Option<u16>,
     /// How many to skip, in place of `page`.
-    #[param(minimum = 0)]
-    offset: Option<u64>,
+    #[param(value_type = u64, maximum = 4_294_967_295_u64)]
+    offset: Option<u32>,
 }
 
 /// Create a workspace; whoever creates it owns it.
@@ -230,9 +227,10 @@ fn has_nul(text: &str) -> bool {
 #[get("/workspaces")]
 pub async fn list_workspaces(caller: Caller, pages: web::Query<Pages>) -> Result<HttpResponse, ApiError> {
     let (state, call) = caller.within_own().await?;
-    let per_page = pages.per_page.or(pages.page_size).or(pages.limit).unwrap_or(10_000).clamp(1, 10_000);
-    let page = pages.page.unwrap_or(1).clamp(1, 1_000_000);
-    let offset = pages.offset.unwrap_or((page - 1) * per_page).min(i64::MAX.unsigned_abs());
+    let per_page = pages.per_page.or(pages.page_size).or(pages.limit).unwrap_or(10_000);
+    let per_page = u64::from(per_page.clamp(1, 10_000));
+    let page = u64::from(pages.page.unwrap_or(1).clamp(1, 1_000_000));
+    let offset = pages.offset.map_or((page - 1) * per_page, u64::from);
     let (rows, total) = list::list(&state.workspaces, call, offset, per_page).await?;
     let meta = PageMeta { total, page, per_page, page_size: per_page };
     Ok(HttpResponse::Ok().json(WorkspaceList { data: rows.iter().map(WorkspaceBody::of).collect(), meta }))

@@ -19,6 +19,24 @@ pub async fn tenant_owners(conn: &impl ConnectionTrait, tenant: TenantId) -> Res
     Ok(rows.into_iter().map(|row| row.user_id).collect())
 }
 
+/// Whether a workspace of the tenant has an owner of its own.
+///
+/// # Errors
+/// As any statement.
+pub async fn has_owner(
+    conn: &impl ConnectionTrait,
+    tenant: TenantId,
+    workspace: WorkspaceId,
+) -> Result<bool, DbErr> {
+    let owner = workspace_member::Entity::find()
+        .filter(workspace_member::Column::TenantId.eq(tenant))
+        .filter(workspace_member::Column::WorkspaceId.eq(workspace))
+        .filter(workspace_member::Column::Role.eq(Role::Owner))
+        .one(conn)
+        .await?;
+    Ok(owner.is_some())
+}
+
 /// Workspaces of the tenant in which this user is the only owner.
 ///
 /// # Errors

@@ -13,7 +13,7 @@ use sea_orm::{
 
 pub use self::{
     listing::{ListMembers, Member, list},
-    lists::{solely_owned_workspaces, tenant_owners, tenants_of, workspace_roles},
+    lists::{has_owner, solely_owned_workspaces, tenant_owners, tenants_of, workspace_roles},
 };
 use crate::domain::Standing;
 
@@ -61,7 +61,7 @@ pub async fn standing(
         Some(_) => row.try_get_by_index(1)?,
         None => None,
     };
-    Ok(Standing { tenant: Some(row.try_get_by_index(0)?), workspace: workspace_role })
+    Ok(Standing { tenant: Some(row.try_get_by_index(0)?), workspace: workspace_role, ..Standing::default() })
 }
 
 /// The members of the tenant who hold this address, the longest-standing first; at most a hundred.
