@@ -3,10 +3,12 @@
 
 pub mod authority;
 pub mod clock;
+pub mod cursor;
 pub mod email;
 pub mod host;
 pub mod invite;
 pub mod link_token;
+pub mod nearest;
 pub mod random;
 pub mod refusal;
 pub mod role;

@@ -20,6 +20,25 @@ pub fn tenant_role(text: &str) -> Result<Role, Refusal> {
     read(text, &[Role::Owner, Role::Admin, Role::Member])
 }
 
+/// The name that people know a role by.
+#[must_use]
+pub const fn title(role: Role) -> &'static str {
+    match role {
+        Role::Owner => "Owner",
+        Role::Admin => "Admin",
+        Role::Member => "Developer",
+        Role::Viewer => "Viewer",
+    }
+}
+
+/// The role of this id or title, in any case.
+#[must_use]
+pub fn by_name(text: &str) -> Option<Role> {
+    [Role::Owner, Role::Admin, Role::Member, Role::Viewer]
+        .into_iter()
+        .find(|role| text.eq_ignore_ascii_case(role.as_str()) || text.eq_ignore_ascii_case(title(*role)))
+}
+
 fn read(text: &str, allowed: &[Role]) -> Result<Role, Refusal> {
     if text.is_empty() {
         return Err(Refusal::MissingRole);

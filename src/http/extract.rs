@@ -9,14 +9,14 @@ use actix_web::{
     http::header::{self, HeaderName},
     web,
 };
-use entity::{TenantId, WorkspaceId};
+use entity::{InviteId, TenantId, WorkspaceId};
 use futures_util::StreamExt;
 use serde::de::DeserializeOwned;
 
 use super::{edge::host::Visit, error::ApiError, state::State};
 use crate::{
     config::settings,
-    domain::{EmailAddress, FieldError, Refusal},
+    domain::{EmailAddress, FieldError, Refusal, Scope},
     identity::{Call, Principal, agree, first_sight, single_header},
     store,
     tenancy::Site,
@@ -108,11 +108,9 @@ impl FromRequest for Caller {
     fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
         let req = req.clone();
         Box::pin(async move {
-            let at = Visitor::of(&req)?;
-            let principal = authenticate(&req, &at).await.map_err(|refusal| at.counted(refusal))?;
             // no credential at all is no failed one
             const NONE: Refusal = Refusal::Unauthenticated("send Authorization: Bearer <token or API key>");
-            Ok(Self { principal: principal.ok_or(NONE)?, at })
+            Ok(Self::if_any(&req).await?.ok_or(NONE)?)
         })
     }
 }
@@ -129,6 +127,16 @@ async fn authenticate(req: &HttpRequest, at: &Visitor) -> Result<Option<Principa
 }
 
 impl Caller {
+    /// Whoever calls, where the route also serves callers without any credential.
+    ///
+    /// # Errors
+    /// [`Refusal::Unauthenticated`] for a credential that is not good.
+    pub async fn if_any(req: &HttpRequest) -> Result<Option<Self>, ApiError> {
+        let at = Visitor::of(req)?;
+        let principal = authenticate(req, &at).await.map_err(|refusal| at.counted(refusal))?;
+        Ok(principal.map(|principal| Self { at, principal }))
+    }
+
     /// The call within this tenant, if host, header, key and path agree on it. A configured owner becomes one
     /// here, on first sight.
     ///
@@ -169,6 +177,45 @@ impl Caller {
         let tenant = store.read(async move |db| store::workspaces::tenant_of(&db, id).await).await?;
         let tenant = tenant.and_then(|id| self.at.state.registry.current().tenant(id).cloned());
         self.within(tenant.ok_or(Refusal::NotFound)?).await
+    }
+
+    /// [`Caller::within`] for the tenant of an invite, and the scope of that invite.
+    ///
+    /// # Errors
+    /// [`Refusal::NotFound`].
+    pub async fn within_invite(self, id: InviteId) -> Result<(web::Data<State>, Call, Scope), Refusal> {
+        let store = self.at.state.store.clone();
+        let row = store.read(async move |db| store::invites::find_for_link(&db, id).await).await?;
+        let row = row.ok_or(Refusal::NotFound)?;
+        let tenant = self.at.state.registry.current().tenant(row.tenant_id).cloned();
+        let (state, call) = self.within(tenant.ok_or(Refusal::NotFound)?).await?;
+        Ok((state, call, Scope::of(row.workspace_id)))
+    }
+
+    /// Every tenant that host, header and key leave to this caller. Where they are a configured owner to be, they
+    /// become one here.
+    ///
+    /// # Errors
+    /// [`Refusal::NotFound`] where host and header contradict each other.
+    pub async fn everywhere(
+        self,
+    ) -> Result<(web::Data<State>, Principal, Vec<Arc<settings::Tenant>>), Refusal> {
+        let state = self.at.state.clone();
+        let all = match self.at.only_tenant()? {
+            Some(tenant) => vec![tenant],
+            None => state.settings().tenants.to_vec(),
+        };
+        let left: Vec<_> =
+            all.into_iter().filter(|tenant| agree(&self.principal, tenant.id).is_ok()).collect();
+        for tenant in &left {
+            if owner_to_be(&state, tenant, &self.principal).await?.is_none() {
+                continue;
+            }
+            let sighting = state.auth.first_sight().sighting(&self.principal);
+            let (tenant, principal) = (tenant.clone(), self.principal.clone());
+            grant_owner(&state, &Call { tenant, principal, site_host: None, sighting }).await?;
+        }
+        Ok((state, self.principal, left))
     }
 
     /// [`Caller::within`] for the only tenant that can be meant: by host, header, key, or because the caller

@@ -4,6 +4,7 @@
 //! worker's runtime would die with that worker.
 
 pub mod api_keys;
+pub mod commits;
 mod connect;
 pub mod deliveries;
 mod error;
@@ -26,7 +27,7 @@ use std::{future::Future, sync::Arc};
 use sea_orm::{DatabaseConnection, DbBackend, DbErr};
 use tokio::runtime::Handle;
 
-use self::connect::Purpose;
+use self::{commits::Commits, connect::Purpose};
 pub use self::{error::StoreError, tx::Tx};
 use crate::{config::settings, domain::Clock};
 
@@ -49,6 +50,8 @@ struct Inner {
     write: DatabaseConnection,
     runtime: Handle,
     clock: Clock,
+    /// Who waits for commits.
+    commits: Commits,
     /// Ends a statement of the SQLite writer that runs too long.
     deadline: connect::StatementDeadline,
 }
@@ -87,7 +90,8 @@ impl Store {
         let settings = settings.clone();
         let opened = runtime.spawn(async move { connect::open(&settings, purpose).await }).await;
         let (write, read, deadline) = opened.map_err(|_| StoreError::unreachable("connecting failed"))??;
-        Ok(Self { inner: Arc::new(Inner { read, write, runtime, clock, deadline }) })
+        let commits = Commits::default();
+        Ok(Self { inner: Arc::new(Inner { read, write, runtime, clock, commits, deadline }) })
     }
 
     /// The runtime that all database and SMTP futures run on.
@@ -100,6 +104,12 @@ impl Store {
     #[must_use]
     pub fn clock(&self) -> &Clock {
         &self.inner.clock
+    }
+
+    /// Who waits for something to be committed by this process.
+    #[must_use]
+    pub fn commits(&self) -> &Commits {
+        &self.inner.commits
     }
 
     /// Whether this is PostgreSQL (then several replicas may share it).

@@ -9,7 +9,7 @@ use sea_orm::{
     sea_query::{Expr, Func, LockType, SimpleExpr},
 };
 
-use super::{Store, StoreError, connect::StatementDeadline};
+use super::{Store, StoreError, commits::Commits, connect::StatementDeadline};
 use crate::domain::Clock;
 
 /// An open write transaction (or a savepoint in one).
@@ -17,6 +17,8 @@ pub struct Tx {
     conn: DatabaseTransaction,
     clock: Clock,
     deadline: StatementDeadline,
+    /// The tenants whose locks it holds, and who is told when it has committed; a savepoint tells nobody.
+    tells: Option<(Commits, Vec<TenantId>)>,
 }
 
 impl Store {
@@ -25,7 +27,8 @@ impl Store {
     /// # Errors
     /// [`StoreError::Unavailable`] when the lock is not had within a second.
     pub async fn tenants_write(&self, tenants: &[TenantId]) -> Result<Tx, StoreError> {
-        let tx = self.begin().await?;
+        let mut tx = self.begin().await?;
+        tx.tells = Some((self.inner.commits.clone(), tenants.to_vec()));
         if self.is_postgres() {
             let locked = tenant::Entity::find()
                 .select_only()
@@ -66,7 +69,8 @@ impl Store {
             ..TransactionOptions::default()
         };
         let conn = self.inner.write.begin_with_options(immediate).await?;
-        Ok(Tx { conn, clock: self.inner.clock.clone(), deadline: self.inner.deadline.clone() })
+        let deadline = self.inner.deadline.clone();
+        Ok(Tx { conn, clock: self.inner.clock.clone(), deadline, tells: None })
     }
 }
 
@@ -131,7 +135,7 @@ impl Tx {
     /// As any statement.
     pub async fn savepoint(&self) -> Result<Self, StoreError> {
         let conn = self.conn.begin().await?;
-        Ok(Self { conn, clock: self.clock.clone(), deadline: self.deadline.clone() })
+        Ok(Self { conn, clock: self.clock.clone(), deadline: self.deadline.clone(), tells: None })
     }
 
     /// Commits (or releases the savepoint).
@@ -143,6 +147,8 @@ impl Tx {
         let committed = self.conn.commit().await;
         if committed.is_err() {
             self.deadline.mark_broken();
+        } else if let Some((commits, tenants)) = &self.tells {
+            commits.tell(tenants);
         }
         Ok(committed?)
     }

@@ -4,6 +4,7 @@
 
 pub mod access_log;
 pub mod deadline;
+mod envelope;
 pub mod host;
 pub mod limits;
 pub mod methods;
@@ -25,7 +26,7 @@ use actix_web::{
 };
 
 use super::{
-    error::{ApiError, with_request_id},
+    error::{ApiError, Asked, with_asked},
     pages::errors::{self, Reader},
     state::State,
 };
@@ -44,6 +45,8 @@ pub async fn edge(
     if req.method() == Method::HEAD {
         req.head_mut().method = Method::GET;
     }
+    envelope::drop_last_slash(&mut req);
+    let asked = Asked { id, enveloped: envelope::is_worn(req.path()) };
     let is_page = errors::is_page(req.path());
     let arrived = size::check(&req).and_then(|()| host::resolve(&req));
     let reader = Reader::of(&req).map(|reader| match &arrived {
@@ -54,11 +57,11 @@ pub async fn edge(
     let reads = reader.clone();
     let tenant = arrived.as_ref().map(|visit| visit.tenant.clone()).unwrap_or_default();
     let for_whom = || tenant.get().map_or("-", String::as_str);
-    let answer = request_id::scope(id, async move {
+    let answer = request_id::scope(asked, async move {
         match arrived {
             Ok(visit) => {
                 req.extensions_mut().insert(visit);
-                deadline::call(id, req, next, reads).await
+                deadline::call(asked, req, next, reads).await
             }
             Err(refusal) => {
                 let answer = ApiError::from(refusal).error_response();
@@ -70,7 +73,7 @@ pub async fn edge(
     match answer {
         Ok(mut answer) => {
             if let Some(reader) = reader {
-                answer = as_page(answer, id, &reader);
+                answer = as_page(answer, asked, &reader);
             }
             if is_page {
                 vary(answer.headers_mut());
@@ -98,15 +101,16 @@ pub async fn plain(
     if req.method() == Method::HEAD {
         req.head_mut().method = Method::GET;
     }
-    let mut answer = request_id::scope(id, next.call(req)).await?.map_into_boxed_body();
+    let mut answer =
+        request_id::scope(Asked { id, enveloped: false }, next.call(req)).await?.map_into_boxed_body();
     dress(answer.headers_mut(), id);
     Ok(answer)
 }
 
 /// An error for somebody who reads pages.
-fn as_page(answer: ServiceResponse<BoxBody>, id: uuid::Uuid, reader: &Reader) -> ServiceResponse<BoxBody> {
+fn as_page(answer: ServiceResponse<BoxBody>, asked: Asked, reader: &Reader) -> ServiceResponse<BoxBody> {
     let (req, answer) = answer.into_parts();
-    ServiceResponse::new(req, with_request_id(id, || reader.instead(answer)))
+    ServiceResponse::new(req, with_asked(asked, || reader.instead(answer)))
 }
 
 /// What the answer of a page depends on.

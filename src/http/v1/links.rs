@@ -221,7 +221,13 @@ pub async fn accept_org_invite(
     Ok(accepted_answer(&accepted))
 }
 
-async fn accepted(caller: &Caller, token: String, kind: Kind, family: Family) -> Result<Accepted, ApiError> {
+/// Accepts by the token of a link of this kind.
+pub(super) async fn accepted(
+    caller: &Caller,
+    token: String,
+    kind: Kind,
+    family: Family,
+) -> Result<Accepted, ApiError> {
     let refuse = |refusal| ApiError::of(family)(caller.at.counted(refusal));
     let within = only_tenant(caller).map_err(refuse)?;
     let link = Presented { token, kind, within };
@@ -249,7 +255,9 @@ pub async fn decline_workspace_invite(
     body: Body<DeclineInvite>,
 ) -> Result<HttpResponse, ApiError> {
     let family = workspace_family(&caller.at.state);
-    declined(&caller, token.into_inner(), Kind::Workspace, body.0, family).await
+    let note = body::text("note", body.0.note, 500)?;
+    let done = declined(&caller, token.into_inner(), Kind::Workspace, note, family).await?;
+    Ok(HttpResponse::Ok().json(DeclinedBody::from(done)))
 }
 
 /// Decline an organisation's invitation, for good.
@@ -267,22 +275,23 @@ pub async fn decline_org_invite(
     token: web::Path<String>,
     body: Body<DeclineInvite>,
 ) -> Result<HttpResponse, ApiError> {
-    declined(&caller, token.into_inner(), Kind::Org, body.0, Family::OrgLink).await
+    let note = body::text("note", body.0.note, 500)?;
+    let done = declined(&caller, token.into_inner(), Kind::Org, note, Family::OrgLink).await?;
+    Ok(HttpResponse::Ok().json(DeclinedBody::from(done)))
 }
 
-async fn declined(
+/// Declines by the token of a link of this kind.
+pub(super) async fn declined(
     caller: &Caller,
     token: String,
     kind: Kind,
-    body: DeclineInvite,
+    note: Option<String>,
     family: Family,
-) -> Result<HttpResponse, ApiError> {
+) -> Result<Declined, ApiError> {
     let refuse = |refusal| ApiError::of(family)(caller.at.counted(refusal));
-    let note = body::text("note", body.note, 500)?;
     let within = only_tenant(caller).map_err(refuse)?;
     let link = Presented { token, kind, within };
-    let done = decline::decline(&caller.at.state.invites, &caller.principal, &link, note).await;
-    Ok(HttpResponse::Ok().json(DeclinedBody::from(done.map_err(refuse)?)))
+    decline::decline(&caller.at.state.invites, &caller.principal, &link, note).await.map_err(refuse)
 }
 
 /// The tenant that host and header allow; where they contradict each other, the link is as good as unknown.

@@ -18,6 +18,7 @@ use crate::{
         extract::{Body, Caller, id},
     },
     invites::{
+        decline::Declined,
         inbox::{self, Waiting},
         scope_of,
     },
@@ -174,7 +175,9 @@ pub async fn decline_my_invite(
     path: web::Path<String>,
     body: Body<DeclineInvite>,
 ) -> Result<HttpResponse, ApiError> {
-    declined(&caller, &path, body.0).await
+    let note = body::text("note", body.0.note, 500)?;
+    let done = declined(&caller, id(&path)?, note).await?;
+    Ok(HttpResponse::Ok().json(DeclinedBody::from(done)))
 }
 
 /// Decline an invite by id: the same under another name.
@@ -189,15 +192,19 @@ pub async fn decline_my_invitation(
     path: web::Path<String>,
     body: Body<DeclineInvite>,
 ) -> Result<HttpResponse, ApiError> {
-    declined(&caller, &path, body.0).await
+    let note = body::text("note", body.0.note, 500)?;
+    let done = declined(&caller, id(&path)?, note).await?;
+    Ok(HttpResponse::Ok().json(DeclinedBody::from(done)))
 }
 
-async fn declined(caller: &Caller, path: &str, body: DeclineInvite) -> Result<HttpResponse, ApiError> {
-    let id: InviteId = id(path)?;
-    let note = body::text("note", body.note, 500)?;
+/// Declines by id.
+pub(super) async fn declined(
+    caller: &Caller,
+    id: InviteId,
+    note: Option<String>,
+) -> Result<Declined, ApiError> {
     let within = only_tenant(caller)?;
-    let done = inbox::decline(&caller.at.state.invites, &caller.principal, within, id, note).await?;
-    Ok(HttpResponse::Ok().json(DeclinedBody::from(done)))
+    Ok(inbox::decline(&caller.at.state.invites, &caller.principal, within, id, note).await?)
 }
 
 /// The tenant that host and header allow.
