@@ -1,6 +1,6 @@
 //! The indexes that lists of invites walk. Each begins with what a list is narrowed by and goes on in the order
-//! that it is shown in, so that a page costs its rows and not the tenant's. The one by status also holds the
-//! columns of the coarse filters, which are then looked at without the rows.
+//! that it is shown in, so that a page costs its rows and not the tenant's. Those by status and workspace
+//! also hold the columns of the coarse filters, which are then looked at without the rows.
 
 use sea_orm_migration::prelude::*;
 
@@ -8,12 +8,14 @@ use sea_orm_migration::prelude::*;
 pub struct Migration;
 
 /// Name and columns.
-const INDEXES: [(&str, &[&str]); 5] = [
+const INDEXES: [(&str, &[&str]); 7] = [
     ("invites_by_status", &["tenant_id", "status", "inserted_at", "id", "expires_at", "role", "delivery"]),
     (
         "invites_by_workspace",
         &["tenant_id", "workspace_id", "status", "inserted_at", "id", "expires_at", "role", "delivery"],
     ),
+    ("invites_by_role", &["tenant_id", "status", "role", "inserted_at", "id", "expires_at"]),
+    ("invites_by_delivery", &["tenant_id", "status", "delivery", "inserted_at", "id", "expires_at"]),
     ("invites_by_inviter", &["tenant_id", "inviter", "status", "inserted_at", "id", "expires_at"]),
     ("invites_by_address", &["tenant_id", "status", "email_norm", "id"]),
     ("invites_by_end", &["tenant_id", "status", "expires_at", "id"]),

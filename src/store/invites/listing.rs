@@ -112,12 +112,13 @@ pub async fn sent_any(conn: &impl ConnectionTrait, part: Part) -> Result<bool, D
 impl Listing {
     /// The rows of the page; `None` where nothing may be seen.
     fn page(&self, engine: DbBackend) -> Option<Select<invite::Entity>> {
-        let mut branches = self.branches(&self.states(engine));
+        let states = self.states(engine == DbBackend::Sqlite && self.sort != SortBy::Expires);
+        let mut branches = self.branches(&states);
         if let (1, Some(only)) = (branches.len(), branches.pop()) {
             let query = self.ordered(invite::Entity::find().filter(only).filter(self.beyond()));
             return Some(query.offset(self.skip).limit(self.limit));
         }
-        let first_ones = self.branches(&self.states(engine)).into_iter().map(|branch| {
+        let first_ones = self.branches(&states).into_iter().map(|branch| {
             let query = self.ordered(ids(branch).filter(self.beyond()));
             // SQLite takes no parentheses around a branch, and without them ORDER BY is the union's
             Query::select()
@@ -134,9 +135,16 @@ impl Listing {
     fn counting(&self, engine: DbBackend) -> Option<SelectStatement> {
         // what needs no order needs no branch for each status
         let any = self.filter.statuses.is_empty();
-        let states = if any { vec![Condition::all()] } else { self.states(engine) };
+        let states = if any { vec![Condition::all()] } else { self.states(self.hides_end(engine)) };
         let all = self.united(self.branches(&states).into_iter().map(|branch| ids(branch).into_query()))?;
         Some(Query::select().expr(Expr::col(Asterisk).count()).from_subquery(all, "l").to_owned())
+    }
+
+    /// Whether the count is better off without the index of ends: that is all it needs if nothing is narrowed.
+    fn hides_end(&self, engine: DbBackend) -> bool {
+        let whole = self.parts.iter().all(|part| matches!(part, Part::Tenants(_)));
+        let narrowed = Filter { statuses: Vec::new(), ..self.filter.clone() } != Filter::default();
+        engine == DbBackend::Sqlite && (narrowed || !whole)
     }
 
     async fn count(&self, conn: &impl ConnectionTrait, engine: DbBackend) -> Result<u64, DbErr> {
@@ -168,16 +176,13 @@ impl Listing {
     }
 
     /// The statuses wanted, each as a condition on what is stored.
-    fn states(&self, engine: DbBackend) -> Vec<Condition> {
+    /// `hide_end` keeps SQLite from walking the index of ends, which has no statistics against it, and sorting
+    /// or looking up what it finds.
+    fn states(&self, hide_end: bool) -> Vec<Condition> {
         use InviteStatus::{Accepted, Declined, Expired, Pending, Revoked};
 
-        let end = match (engine, self.sort) {
-            // SQLite would rather walk the index of ends for it and sort what it finds
-            (DbBackend::Sqlite, SortBy::Created | SortBy::Email) => {
-                Expr::col(invite::Column::ExpiresAt).add(0)
-            }
-            _ => Expr::col(invite::Column::ExpiresAt),
-        };
+        let end = Expr::col(invite::Column::ExpiresAt);
+        let end = if hide_end { end.add(0) } else { end };
 
         let stored = |status: InviteStatus| Condition::all().add(invite::Column::Status.eq(status));
         let wanted = |status| self.filter.statuses.is_empty() || self.filter.statuses.contains(&status);
@@ -205,10 +210,8 @@ impl Listing {
             .add_option(filter.email_norm.as_ref().map(|email| EmailNorm.eq(email.clone())))
             .add_option(filter.workspace.map(|id| WorkspaceId.eq(id)))
             .add_option(filter.inviter.as_ref().map(|user| Inviter.eq(user.clone())))
-            .add_option((!filter.roles.is_empty()).then(|| Role.is_in(filter.roles.iter().copied())))
-            .add_option(
-                (!filter.deliveries.is_empty()).then(|| Delivery.is_in(filter.deliveries.iter().copied())),
-            )
+            .add_option(any_of(Role, &filter.roles))
+            .add_option(any_of(Delivery, &filter.deliveries))
             .add_option(filter.created_after.map(|at| InsertedAt.gt(at)))
             .add_option(filter.created_before.map(|at| InsertedAt.lt(at)))
             .add_option(filter.expires_before.map(|at| ExpiresAt.lt(at)))
@@ -259,6 +262,15 @@ impl Listing {
             SortBy::Email => Key::Text(row.email_norm.clone()),
         };
         Place { key, id: row.id }
+    }
+}
+
+/// One value is an equality, which an index can be walked by; several are looked at on the way.
+fn any_of<T: Copy + Into<sea_orm::Value>>(column: invite::Column, values: &[T]) -> Option<SimpleExpr> {
+    match values {
+        [] => None,
+        [only] => Some(column.eq(*only)),
+        several => Some(column.is_in(several.iter().copied())),
     }
 }
 
