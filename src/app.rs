@@ -296,7 +296,9 @@ async fn build(runtime: &Runtime, loaded: &Loaded) -> Result<Parts, StartError> 
         invites,
         workspaces: Workspaces::new(store.clone(), lanes.clone(), move || names.invalidate_all()),
         keys: Keys::new(store.clone(), lanes.clone(), registry.clone(), move || verdicts.keys_changed()),
-        members: Members::new(store.clone(), lanes.clone(), move |id| previews.invalidate(id)),
+        members: Members::new(store.clone(), lanes.clone(), registry.clone(), move |id| {
+            previews.invalidate(id)
+        }),
         tenants,
         store: store.clone(),
         limits: AddressLimits::default(),

@@ -124,10 +124,10 @@ impl<'t> Work<'t> {
         self.users.push(seen);
     }
 
-    /// Who got this address within the batch, before this command.
-    #[must_use]
-    pub fn holder_in_batch(&self, email_norm: &str) -> Option<&'t UserId> {
-        self.seen.iter().rev().find(|(norm, _)| norm == email_norm).map(|(_, user)| user)
+    /// Who got this address within the batch, before this command, the latest first: people of any tenant, since
+    /// a batch may hold commands of several.
+    pub fn holders_in_batch(&self, email_norm: &str) -> impl Iterator<Item = &'t UserId> {
+        self.seen.iter().rev().filter(move |(norm, _)| norm == email_norm).map(|(_, user)| user)
     }
 
     /// Which address this person got within the batch, before this command.

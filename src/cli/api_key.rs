@@ -97,7 +97,11 @@ fn scope(text: &str) -> Result<String, &'static str> {
     fine.then(|| text.to_owned()).ok_or("a scope is one word such as invites:write")
 }
 
-fn time(text: &str) -> Result<Millis, &'static str> {
+/// Reads a time given as an argument.
+///
+/// # Errors
+/// What would have been right.
+pub fn time(text: &str) -> Result<Millis, &'static str> {
     clock::parse_rfc3339(text).ok_or("must be a time with a zone, as 2030-01-02T03:04:05Z")
 }
 

@@ -114,7 +114,7 @@ impl Context {
     /// The use cases of memberships.
     #[must_use]
     pub fn members(&self) -> Members {
-        Members::new(self.store.clone(), self.lanes.clone(), |_| {})
+        Members::new(self.store.clone(), self.lanes.clone(), self.registry.clone(), |_| {})
     }
 
     /// The use cases of API keys.

@@ -163,10 +163,10 @@ async fn member(cx: &Context, tenant: &Tenant, text: &str) -> Result<UserId, Fai
             return Ok(id);
         }
         let by_address = match address {
-            Some(address) => store::members::find_by_email(&db, tenant, address.norm()).await?,
-            None => None,
+            Some(address) => store::members::with_email(&db, tenant, address.norm()).await?,
+            None => vec![],
         };
-        Ok(by_address.map_or(id, |member| member.user_id))
+        Ok(by_address.into_iter().next().map_or(id, |member| member.user_id))
     });
     Ok(found.await?)
 }

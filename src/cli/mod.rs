@@ -8,9 +8,11 @@
 //! | `migrate` | `migrate` | the schema |
 //! | `token` | `token` | files alone |
 //! | `api-key`, `tenant`, `member`, `invite`, `mail` | by its name | the database, through the use cases |
+//! | `backup`, `restore-finish` | by its name | the database, as a whole |
 //! | `doctor` | `doctor` | everything, changing nothing |
 
 mod api_key;
+mod backup;
 mod config;
 mod context;
 mod doctor;
@@ -20,6 +22,7 @@ mod mail;
 mod member;
 mod migrate;
 mod output;
+mod restore_finish;
 mod tenant;
 #[cfg(test)]
 mod tests;
@@ -137,6 +140,31 @@ enum Command {
     /// Lists mails owed, tries given-up ones again, shows what a mail looks like.
     #[command(subcommand, arg_required_else_help = true, verbatim_doc_comment)]
     Mail(mail::Verb),
+    /// Copies a SQLite database into a new file, while it is served.
+    ///
+    /// One consistent moment of it, checked, readable by its owner alone; an existing file is never overwritten.
+    /// Prints nothing on standard output. PostgreSQL has its own tools: there, no backup is made, the pg_dump command
+    /// for this database is shown without its password, and the exit code is 1.
+    ///
+    /// Example:  usher backup /var/backups/usher-$(date +%F).db
+    #[command(verbatim_doc_comment)]
+    Backup {
+        /// The file to make
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
+    /// Makes a database that was brought back from a dump safe to serve: nothing that ended since comes back.
+    ///
+    /// Run it after the restore and before the server. Whatever was pending in the dump may have been revoked,
+    /// accepted or given another link since, and nobody can tell: all pending invites are revoked, so that no link and
+    /// no inbox accepts them, and mails that have not left are cancelled; --pending keeps them under new links
+    /// instead. Answers kept for Idempotency-Key are forgotten. API keys that are live are named, or revoked with
+    /// --revoke-keys. Prints what was done, as a table or with --json {"invites_revoked",…}. May be repeated.
+    ///
+    /// Examples:  usher restore-finish --since 2030-01-02T03:04:05Z
+    ///            usher restore-finish --pending rotate --revoke-keys
+    #[command(verbatim_doc_comment)]
+    RestoreFinish(restore_finish::Finish),
     /// Prints the OpenAPI document, as the server has it at /openapi.json.
     ///
     /// Example:  usher openapi > openapi.json
@@ -196,6 +224,8 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Member(verb) => member::run(globals, verb),
         Command::Invite(verb) => invite::run(globals, verb),
         Command::Mail(verb) => mail::run(globals, verb),
+        Command::Backup { file } => backup::run(globals, file),
+        Command::RestoreFinish(asked) => restore_finish::run(globals, &asked),
         Command::Doctor { json } => doctor::run(globals, json),
     }
 }

@@ -95,16 +95,12 @@ pub(super) fn invites(section: Section<'_>) -> Option<Invites> {
     });
     let seats = section.integer("seats", 1..=i64::from(i32::MAX));
     let permissions = permissions(section.section("permissions"));
-    let [allowed_domains, blocked_domains] = ["allowed_domains", "blocked_domains"]
-        .map(|key| section.list(key, values::mail_domain).into_iter().map(|(domain, _)| domain).collect());
-    let block_disposable = section.need("disposable", |text| match text {
-        "block" => {
-            Err("`block` needs a list of throw-away domains, which this version does not have; name them in \
-                            `blocked_domains`"
-                .into())
-        }
-        text => values::one_of(text, &[("allow", false)]),
-    });
+    let [allowed_domains, blocked_domains, disposable_extra, disposable_except] =
+        ["allowed_domains", "blocked_domains", "disposable_extra", "disposable_except"].map(|key| {
+            section.list(key, values::mail_domain).into_iter().map(|(domain, _)| domain).collect()
+        });
+    let block_disposable =
+        section.need("disposable", |text| values::one_of(text, &[("allow", false), ("block", true)]));
     section.finish();
     Some(Invites {
         ttl: ttl?,
@@ -117,6 +113,8 @@ pub(super) fn invites(section: Section<'_>) -> Option<Invites> {
         allowed_domains,
         blocked_domains,
         block_disposable: block_disposable?,
+        disposable_extra,
+        disposable_except,
     })
 }
 

@@ -246,6 +246,8 @@ pub struct Tenant {
     pub invites: Invites,
     /// Limits of invites.
     pub limits: Limits,
+    /// Pages of other origins that may call the API.
+    pub cors: Cors,
     /// Issuers that speak for this tenant only.
     pub issuers: Vec<Issuer>,
     /// Configured workspaces.
@@ -278,6 +280,17 @@ pub struct Links {
     pub after_accept_url: Option<String>,
 }
 
+/// `[cors]` of a tenant: from which pages browsers may call the API. Nobody's by default.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cors {
+    /// Origins of those pages, spelled as browsers send them.
+    pub origins: Vec<String>,
+    /// Pages of any origin; nothing is listed then, and credentials are never allowed.
+    pub any: bool,
+    /// Whether browsers may send cookies along, which usher itself never reads.
+    pub credentials: bool,
+}
+
 /// `[invites]`, resolved for one tenant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Invites {
@@ -299,8 +312,12 @@ pub struct Invites {
     pub allowed_domains: Vec<String>,
     /// These may not.
     pub blocked_domains: Vec<String>,
-    /// Whether known throw-away domains are refused.
+    /// Whether throw-away domains are refused: those of the compiled-in list, and the next.
     pub block_disposable: bool,
+    /// Throw-away domains that the list does not know.
+    pub disposable_extra: Vec<String>,
+    /// Domains that are none, whatever the list says.
+    pub disposable_except: Vec<String>,
 }
 
 /// `require_verified_email`.
@@ -332,6 +349,14 @@ impl Settings {
     /// Every issuer, the server's first.
     pub fn all_issuers(&self) -> impl Iterator<Item = &Issuer> {
         self.issuers.iter().chain(self.tenants.iter().flat_map(|tenant| &tenant.issuers))
+    }
+
+    /// Whether a user id is of an issuer that speaks for another tenant alone. Such a person can be noted here as a
+    /// member, as any id can, and is nobody here: what that tenant's issuer said of them is not this one's to see.
+    #[must_use]
+    pub fn is_foreign(&self, user: &UserId, tenant: TenantId) -> bool {
+        let others = self.tenants.iter().filter(|other| other.id != tenant);
+        others.flat_map(|other| &other.issuers).any(|issuer| user.0.starts_with(&issuer.subject_prefix))
     }
 }
 

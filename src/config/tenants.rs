@@ -8,7 +8,7 @@ use crate::{
         issuers::{Owner, issuers},
         reader::{Context, Section, Spot, Unique},
         sections,
-        settings::{Tenant, Workspace},
+        settings::{Cors, Tenant, Workspace},
         tree::{Node, Origin, Value},
         values,
     },
@@ -42,6 +42,7 @@ pub(super) fn tenant(cx: &Context, server: &Node, own: &Node) -> Option<Tenant> 
     let mail = sections::mail(root.section("mail"));
     let invites = sections::invites(root.section("invites"));
     let limits = sections::limits(root.section("limits"));
+    let cors = cors(root.section("cors"));
     let issuers = issuers(root.section("auth"), Owner::Tenant(id));
     let workspaces = root.sections("workspaces").into_iter().filter_map(workspace).collect();
     let locale = root.maybe("locale", values::locale);
@@ -60,6 +61,7 @@ pub(super) fn tenant(cx: &Context, server: &Node, own: &Node) -> Option<Tenant> 
         mail: mail?,
         invites: invites?,
         limits: limits?,
+        cors,
         issuers,
         workspaces,
         locale,
@@ -95,6 +97,30 @@ fn workspace(section: Section<'_>) -> Option<Workspace> {
     let slug = section.maybe("slug", values::slug);
     section.finish();
     Some(Workspace { id: id?, name: name?, slug })
+}
+
+/// `[cors]`: origins that browsers are compared with byte by byte, so each is kept in their spelling.
+fn cors(section: Section<'_>) -> Cors {
+    const ANY: &str = "*";
+    let listed = section.list("allowed_origins", |text| match text {
+        ANY => Ok(ANY.to_owned()),
+        text => values::origin(text).map(|(origin, _)| origin).map_err(|_| {
+            "is not an origin like https://app.example.com (scheme, host and port; no path, no pattern)"
+                .to_owned()
+        }),
+    });
+    let any = listed.iter().any(|(origin, _)| origin == ANY);
+    let credentials = section.flag("allow_credentials").unwrap_or(false);
+    if any && listed.len() > 1 {
+        section.problem("allowed_origins", "must hold `*` alone or no `*`: it stands for every origin");
+    }
+    if any && credentials {
+        section
+            .problem("allow_credentials", "must be false where `allowed_origins` is `*`: name the origins");
+    }
+    section.finish();
+    let origins = listed.into_iter().map(|(origin, _)| origin).filter(|_| !any).collect();
+    Cors { origins, any, credentials }
 }
 
 /// A limit per client address is counted before any tenant is known.

@@ -4,6 +4,7 @@
 pub mod authority;
 pub mod clock;
 pub mod cursor;
+pub mod disposable;
 pub mod email;
 pub mod host;
 pub mod invite;

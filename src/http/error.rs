@@ -216,6 +216,12 @@ impl ResponseError for ApiError {
     }
 }
 
+/// Whether an answer of this status is the same for what belongs to others as for what never was, so that
+/// nothing about it may depend on whose it is.
+pub(super) fn hides_whose(status: StatusCode) -> bool {
+    status == StatusCode::NOT_FOUND
+}
+
 /// The id of the request being answered on this worker.
 #[must_use]
 pub fn request_id() -> String {

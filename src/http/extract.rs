@@ -61,10 +61,11 @@ impl Visitor {
         };
         let Some(name) = &self.named else { return Ok(own) };
         let named = self.state.registry.current().tenant_named(name).cloned().ok_or(Refusal::NotFound)?;
-        match own {
-            Some(own) if own.id != named.id => Err(Refusal::NotFound),
-            _ => Ok(Some(named)),
+        if own.is_some_and(|own| own.id != named.id) {
+            return Err(Refusal::NotFound);
         }
+        self.visit.is_for(&named);
+        Ok(Some(named))
     }
 
     /// What a public route serves: the tenant of a white-label host, whatever headers say.
@@ -74,6 +75,17 @@ impl Visitor {
             Site::Tenant(tenant) => Some(tenant.id),
             Site::Platform | Site::Retired(_) => None,
         }
+    }
+
+    /// Notes the tenant that a refusal tells of, on routes that are of no tenant until they end.
+    #[must_use]
+    pub fn noted(&self, refusal: Refusal) -> Refusal {
+        if let Refusal::AlreadyAccepted { by_you: Some(given) } = &refusal
+            && let Some(tenant) = self.state.registry.current().tenant(given.tenant_id)
+        {
+            self.visit.is_for(tenant);
+        }
+        refusal
     }
 
     /// Counts an unknown token or a failed credential against the client's address.
@@ -147,7 +159,7 @@ impl Caller {
             return Err(Refusal::NotFound);
         }
         agree(&self.principal, tenant.id)?;
-        let _ = self.at.visit.tenant.set(tenant.slug.clone());
+        self.at.visit.is_for(&tenant);
         let state = self.at.state;
         let host = match self.at.visit.site {
             Site::Tenant(_) => self.at.visit.host,

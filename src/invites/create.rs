@@ -2,7 +2,9 @@
 //! transaction. Safe to repeat without a key: a live pending invite for the same scope and address is the
 //! answer to the repetition, with role and expiry refreshed and at most one mail per cooldown.
 
-use entity::{Delivery, InviteId, InviteStatus, Millis, Role, invite, workspace_member};
+use entity::{
+    Delivery, InviteId, InviteStatus, Millis, Role, UserId, invite, tenant_member, workspace_member,
+};
 use serde_json::json;
 
 use super::{
@@ -15,7 +17,7 @@ use crate::{
     actors::{Command, Decision, Work},
     domain::{EmailAddress, MasterKeys, Refusal, Scope, Standing, random},
     identity::Authority,
-    store::{self, events::NewEvent, members::Origin},
+    store::{self, StoreError, events::NewEvent, members::Origin},
     tenancy::links,
 };
 
@@ -103,11 +105,7 @@ impl Command for CreateInvite {
         let now = work.now().await?;
         let expires_at = new.life.end(&tenant.invites, now)?;
 
-        let member = match work.holder_in_batch(new.email.norm()) {
-            Some(user) => store::members::tenant_member(work.conn(), tenant.id, user).await?,
-            None => store::members::find_by_email(work.conn(), tenant.id, new.email.norm()).await?,
-        };
-        match (member, new.scope) {
+        match (self.holder(work).await?, new.scope) {
             (Some(_), Scope::Org) => return Err(Refusal::AlreadyMember.into()),
             (Some(member), Scope::Workspace(_)) => return self.add(work, member, now).await,
             (None, _) => {}
@@ -131,6 +129,20 @@ impl Command for CreateInvite {
 }
 
 impl CreateInvite {
+    /// The member of the tenant who holds the address, whoever got it within the batch first.
+    async fn holder(&self, work: &Work<'_>) -> Result<Option<tenant_member::Model>, StoreError> {
+        let (conn, tenant, norm) = (work.conn(), self.by.tenant().id, self.new.email.norm());
+        let snapshot = self.invites.registry.current();
+        let own = |user: &UserId| !snapshot.settings.is_foreign(user, tenant);
+        for user in work.holders_in_batch(norm).filter(|user| own(user)) {
+            if let Some(member) = store::members::tenant_member(conn, tenant, user).await? {
+                return Ok(Some(member));
+            }
+        }
+        let known = store::members::with_email(conn, tenant, norm).await?;
+        Ok(known.into_iter().find(|member| own(&member.user_id)))
+    }
+
     /// A new row, and the mail it owes.
     async fn insert(&self, work: &mut Work<'_>, expires_at: Millis, now: Millis) -> Decision<Outcome> {
         let mut row = invite::Model {

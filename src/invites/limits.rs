@@ -1,5 +1,6 @@
 //! How often invites may be made and mailed: per inviter (or API key), recipient and tenant, all counted within
-//! one tenant under its lock, so that one tenant can neither block nor detect another's invites.
+//! one tenant under its lock, so that one tenant can neither block nor detect another's invites. And to which mail
+//! domains they may go.
 
 use entity::Millis;
 use sha2::{Digest, Sha256};
@@ -7,7 +8,7 @@ use sha2::{Digest, Sha256};
 use crate::{
     actors::Work,
     config::settings::Rate,
-    domain::{EmailAddress, Refusal},
+    domain::{EmailAddress, Refusal, disposable::is_disposable},
     identity::{Authority, PrincipalKind},
     store::{StoreError, limits, limits::Counter},
 };
@@ -71,7 +72,8 @@ impl Counters {
     }
 }
 
-/// Refuses addresses that the tenant does not invite: domains are matched at label boundaries.
+/// Refuses addresses that the tenant does not invite: domains are matched at label boundaries. What is blocked
+/// stays so; what is allowed by name is no throw-away domain here, whatever the list says.
 ///
 /// # Errors
 /// [`Refusal::Validation`].
@@ -87,8 +89,17 @@ pub fn require_allowed(
     if rules.blocked_domains.iter().any(within) {
         return Err(Refusal::field("email", "is of a domain that may not be invited here"));
     }
-    if !rules.allowed_domains.is_empty() && !rules.allowed_domains.iter().any(within) {
-        return Err(Refusal::field("email", "is not of a domain that may be invited here"));
+    if !rules.allowed_domains.is_empty() {
+        let allowed = rules.allowed_domains.iter().any(within);
+        let refused = Refusal::field("email", "is not of a domain that may be invited here");
+        return if allowed { Ok(()) } else { Err(refused) };
+    }
+    let disposable = || {
+        !rules.disposable_except.iter().any(within)
+            && (rules.disposable_extra.iter().any(within) || is_disposable(email.domain()))
+    };
+    if rules.block_disposable && disposable() {
+        return Err(Refusal::field("email", "is of a throw-away mail domain, which may not be invited here"));
     }
     Ok(())
 }

@@ -11,6 +11,7 @@
 //! | edit | `edit` | `store::invites::rewrite_pending`: status | as resend, 409 `EXPIRED` |
 //! | list, get one | `list`, and who sees which in `reach` | none: reads | 404, 403 |
 //! | inbox; accept and decline by id | `inbox` | as accept and decline, without a version | 404, `EMAIL_NOT_VERIFIED` |
+//! | all pending ones after a restore | `restored` | as revoke, or as resend; the operator's alone | none |
 //! | history, the operator's views | `history` | none: reads | 404 |
 //!
 //! What changes an invite takes an [`Authority`](crate::identity::Authority): a caller's, or the operator's.
@@ -27,6 +28,7 @@ pub mod preview;
 pub mod proof;
 mod reach;
 pub mod resend;
+pub mod restored;
 pub mod revoke;
 pub mod rules;
 

@@ -140,6 +140,8 @@ pub(super) mod tests {
             allowed_domains: vec![],
             blocked_domains: vec![],
             block_disposable: false,
+            disposable_extra: vec![],
+            disposable_except: vec![],
         }
     }
 

@@ -196,11 +196,15 @@ impl CreateKey {
         email: &EmailAddress,
     ) -> Result<Option<user::Model>, StoreError> {
         let tenant = self.new.holder.tenant();
-        if let Some(tenant) = tenant
-            && let Some(member) = store::members::find_by_email(conn, tenant, email.norm()).await?
-            && let Some(user) = store::users::find(conn, &member.user_id).await?
-        {
-            return Ok(Some(user));
+        if let Some(tenant) = tenant {
+            for member in store::members::with_email(conn, tenant, email.norm()).await? {
+                let user = store::users::find(conn, &member.user_id).await?;
+                if let Some(user) =
+                    user.filter(|user| self.confined_to(user).is_none_or(|only| only == tenant))
+                {
+                    return Ok(Some(user));
+                }
+            }
         }
         let users = store::users::with_email(conn, email.norm()).await?;
         Ok(users.into_iter().find(|user| match self.issuers.iter().find(|(name, _)| *name == user.issuer) {

@@ -1,27 +1,49 @@
 //! Reading memberships.
 
-use entity::{Role, TenantId, UserId, user};
+use std::{fmt, str::FromStr};
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use entity::{Millis, TenantId, UserId};
+
+pub use crate::store::members::Member;
 
 use super::Members;
 use crate::{
     domain::{Refusal, Scope},
     identity::Call,
-    store,
+    store::{self, members::ListMembers},
 };
 
-/// A member and what is known of them.
+/// Where a list of members goes on: behind the last one shown, who may be gone by then. Opaque to clients.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cursor(Millis, UserId);
+
+impl fmt::Display for Cursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&URL_SAFE_NO_PAD.encode(format!("{} {}", self.0.0, self.1)))
+    }
+}
+
+impl FromStr for Cursor {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| ())?;
+        let text = std::str::from_utf8(&bytes).map_err(|_| ())?;
+        let (at, user) = text.split_once(' ').ok_or(())?;
+        Ok(Self(Millis(at.parse().map_err(|_| ())?), UserId(user.to_owned())))
+    }
+}
+
+/// A page of members.
 #[derive(Clone, Debug)]
-pub struct Member {
-    /// Wire id.
-    pub user_id: UserId,
-    /// Role in the scope.
-    pub role: Role,
-    /// Since when.
-    pub joined_at: entity::Millis,
-    /// Who let them in.
-    pub added_by: Option<UserId>,
-    /// Address and name, if known.
-    pub user: Option<user::Model>,
+pub struct Page {
+    /// In order of joining.
+    pub members: Vec<Member>,
+    /// How many there are in all.
+    pub total: u64,
+    /// Where the next page begins.
+    pub next: Option<Cursor>,
 }
 
 /// One member, as they are now.
@@ -29,8 +51,9 @@ pub struct Member {
 /// # Errors
 /// [`Refusal::NotFound`] for somebody who is none.
 pub async fn one(members: &Members, tenant: TenantId, scope: Scope, user: UserId) -> Result<Member, Refusal> {
+    let known_to = members.clone();
     let found = members.store.read(async move |db| {
-        let known = store::users::find(&db, &user).await?;
+        let known = known_to.visible(tenant, store::users::find(&db, &user).await?);
         Ok(match scope {
             Scope::Org => store::members::tenant_member(&db, tenant, &user).await?.map(|row| Member {
                 user_id: row.user_id,
@@ -54,13 +77,19 @@ pub async fn one(members: &Members, tenant: TenantId, scope: Scope, user: UserId
 }
 
 /// Rows of one answer at most.
-const MOST: u64 = 10_000;
+pub const MOST: u64 = 10_000;
 
-/// All members that a caller may see: those of a tenant or workspace they belong to.
+/// The members that a caller may see: those of a tenant or workspace they belong to.
 ///
 /// # Errors
 /// 404 for strangers, 403 for tenant members without access to the workspace.
-pub async fn read(members: &Members, call: Call, scope: Scope) -> Result<Vec<Member>, Refusal> {
+pub async fn read(
+    members: &Members,
+    call: Call,
+    scope: Scope,
+    after: Option<Cursor>,
+    limit: u64,
+) -> Result<Page, Refusal> {
     call.principal.require_scope("members:read")?;
     let tenant = call.tenant.id;
     let allowed = members.store.read(async move |db| {
@@ -78,7 +107,7 @@ pub async fn read(members: &Members, call: Call, scope: Scope) -> Result<Vec<Mem
         })
     });
     allowed.await??;
-    list(members, tenant, scope).await
+    page(members, tenant, scope, after, limit).await
 }
 
 /// All members of a tenant or a workspace, in order of joining. Who may ask is the caller's to judge.
@@ -86,35 +115,53 @@ pub async fn read(members: &Members, call: Call, scope: Scope) -> Result<Vec<Mem
 /// # Errors
 /// [`Refusal::Unavailable`] without the database.
 pub async fn list(members: &Members, tenant: TenantId, scope: Scope) -> Result<Vec<Member>, Refusal> {
-    Ok(members
-        .store
-        .read(async move |db| match scope {
-            Scope::Org => {
-                let rows = store::members::list_tenant(&db, tenant, MOST).await?;
-                Ok(rows
-                    .into_iter()
-                    .map(|(row, user)| Member {
-                        user_id: row.user_id,
-                        role: row.role,
-                        joined_at: row.inserted_at,
-                        added_by: row.added_by,
-                        user,
-                    })
-                    .collect())
-            }
-            Scope::Workspace(id) => {
-                let rows = store::members::list_workspace(&db, tenant, id, MOST).await?;
-                Ok(rows
-                    .into_iter()
-                    .map(|(row, user)| Member {
-                        user_id: row.user_id,
-                        role: row.role,
-                        joined_at: row.inserted_at,
-                        added_by: row.added_by,
-                        user,
-                    })
-                    .collect())
-            }
-        })
-        .await?)
+    let mut all = Vec::new();
+    let mut after = None;
+    loop {
+        let page = page(members, tenant, scope, after, MOST).await?;
+        all.extend(page.members);
+        after = page.next;
+        if after.is_none() {
+            return Ok(all);
+        }
+    }
+}
+
+async fn page(
+    members: &Members,
+    tenant: TenantId,
+    scope: Scope,
+    after: Option<Cursor>,
+    limit: u64,
+) -> Result<Page, Refusal> {
+    let limit = limit.clamp(1, MOST);
+    // one more than is shown tells whether there is a next page
+    let wanted = ListMembers { scope, after: after.map(|Cursor(at, user)| (at, user)), limit: limit + 1 };
+    let (mut rows, total) =
+        members.store.read(async move |db| Ok(store::members::list(&db, tenant, &wanted).await?)).await?;
+    let most = usize::try_from(limit).unwrap_or(usize::MAX);
+    let more = rows.len() > most;
+    rows.truncate(most);
+    for row in &mut rows {
+        row.user = members.visible(tenant, row.user.take());
+    }
+    let next = rows.last().filter(|_| more).map(|row| Cursor(row.joined_at, row.user_id.clone()));
+    Ok(Page { members: rows, total, next })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_is_read_back_and_nothing_else_is_one() {
+        for user in ["u-1", "acme:ü b c", ""] {
+            let cursor = Cursor(Millis(1_700_000_000_123), UserId(user.to_owned()));
+            assert_eq!(cursor.to_string().parse(), Ok(cursor));
+        }
+        let encoded = |text: &[u8]| URL_SAFE_NO_PAD.encode(text);
+        for bad in ["x".into(), "!".into(), encoded(b"12"), encoded(b"x u-1"), encoded(b"\xff\xff \xff")] {
+            assert_eq!(bad.parse::<Cursor>(), Err(()), "{bad}");
+        }
+    }
 }

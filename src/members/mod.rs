@@ -11,11 +11,12 @@ pub mod transfer;
 
 use std::sync::Arc;
 
-use entity::InviteId;
+use entity::{InviteId, TenantId, UserId, user};
 
 use crate::{
     actors::{Lanes, Work},
     store::Store,
+    tenancy::Registry,
 };
 
 /// The use cases and what they need; clones share it.
@@ -23,6 +24,7 @@ use crate::{
 pub struct Members {
     store: Store,
     lanes: Lanes,
+    registry: Arc<Registry>,
     forget_preview: Arc<dyn Fn(InviteId) + Send + Sync>,
 }
 
@@ -31,9 +33,20 @@ impl Members {
     pub fn new(
         store: Store,
         lanes: Lanes,
+        registry: Arc<Registry>,
         forget_preview: impl Fn(InviteId) + Send + Sync + 'static,
     ) -> Self {
-        Self { store, lanes, forget_preview: Arc::new(forget_preview) }
+        Self { store, lanes, registry, forget_preview: Arc::new(forget_preview) }
+    }
+
+    /// What is known of a member, as far as it is the tenant's to see: nothing of another tenant's own people.
+    fn visible(&self, tenant: TenantId, user: Option<user::Model>) -> Option<user::Model> {
+        user.filter(|user| !self.is_foreign(tenant, &user.id))
+    }
+
+    /// Whether a member is one of another tenant's own people.
+    fn is_foreign(&self, tenant: TenantId, user: &UserId) -> bool {
+        self.registry.current().settings.is_foreign(user, tenant)
     }
 
     fn forget_after(&self, work: &mut Work<'_>, ids: Vec<InviteId>) {

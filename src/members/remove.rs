@@ -107,7 +107,8 @@ impl Remove {
                 }
             }
         }
-        let revoked = revoke_addressed(work, self.by.tenant(), &self.user, &self.by.actor()).await?;
+        let revoked =
+            revoke_addressed(&self.members, work, self.by.tenant(), &self.user, &self.by.actor()).await?;
         store::members::leave_tenant(conn, tenant, &self.user).await?;
         store::tenants::count_seats(conn, tenant, -1).await?;
         Ok(revoked)

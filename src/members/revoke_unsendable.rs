@@ -83,11 +83,15 @@ impl RevokeUnsendable {
 
 /// Revokes what is addressed to this person. Answers the ids.
 pub(super) async fn revoke_addressed(
+    members: &Members,
     work: &mut Work<'_>,
     tenant: &settings::Tenant,
     addressee: &UserId,
     actor: &str,
 ) -> Result<Vec<InviteId>, StoreError> {
+    if members.is_foreign(tenant.id, addressee) {
+        return Ok(vec![]);
+    }
     let address = match work.address_in_batch(addressee) {
         Some(address) => Some(address.to_owned()),
         None => store::users::find(work.conn(), addressee).await?.and_then(|user| user.email_norm),

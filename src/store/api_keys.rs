@@ -1,6 +1,6 @@
 //! The table `api_keys`. A key is found by the hash of its text only; the text itself is never here.
 
-use entity::{ApiKeyId, Millis, Role, TenantId, UserId, api_key};
+use entity::{ApiKeyId, Millis, Role, TenantId, api_key};
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, ExprTrait, IntoActiveModel,
     QueryFilter, QueryOrder, QuerySelect,
@@ -64,14 +64,6 @@ pub async fn any_live(conn: &impl ConnectionTrait, now: Millis) -> Result<bool, 
 /// As any statement.
 pub async fn of_tenant(conn: &impl ConnectionTrait, tenant: TenantId) -> Result<Vec<api_key::Model>, DbErr> {
     listed(conn, api_key::Column::TenantId.eq(tenant)).await
-}
-
-/// The keys that act as a user, revoked ones left out, oldest first.
-///
-/// # Errors
-/// As any statement.
-pub async fn of_user(conn: &impl ConnectionTrait, user: &UserId) -> Result<Vec<api_key::Model>, DbErr> {
-    listed(conn, api_key::Column::UserId.eq(user.clone())).await
 }
 
 /// Every key that is not revoked, oldest first: the operator's list.

@@ -4,6 +4,7 @@
 //! worker's runtime would die with that worker.
 
 pub mod api_keys;
+pub mod backup;
 pub mod commits;
 mod connect;
 pub mod deliveries;
@@ -15,6 +16,7 @@ pub mod members;
 pub mod migrate;
 pub mod outbox;
 pub mod owners_granted;
+pub mod restore;
 pub mod tenants;
 #[cfg(test)]
 mod tests;

@@ -3,7 +3,7 @@
 use entity::{Millis, TenantId, tenant};
 use sea_orm::{
     ActiveValue::Set,
-    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, ExprTrait, QueryFilter,
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect,
     sea_query::{Expr, OnConflict},
 };
 
@@ -19,7 +19,7 @@ pub async fn sync(
     now: Millis,
 ) -> Result<(), DbErr> {
     // a slug follows the configuration: whoever held it before keeps their rows under another
-    let former = Expr::cust_with_values("slug || '~' || $1", [uuid::Uuid::now_v7().to_string()]);
+    let former = Expr::value(format!("{slug}~{}", uuid::Uuid::now_v7()));
     tenant::Entity::update_many()
         .col_expr(tenant::Column::Slug, former)
         .filter(tenant::Column::Slug.eq(slug))
@@ -48,6 +48,21 @@ pub async fn sync(
 /// As any statement.
 pub async fn find_all(conn: &impl ConnectionTrait, ids: &[TenantId]) -> Result<Vec<tenant::Model>, DbErr> {
     tenant::Entity::find().filter(tenant::Column::Id.is_in(ids.iter().copied())).all(conn).await
+}
+
+/// Every tenant that has rows, configured or not.
+///
+/// # Errors
+/// As any statement.
+pub async fn ids(conn: &impl ConnectionTrait) -> Result<Vec<TenantId>, DbErr> {
+    let rows: Vec<uuid::Uuid> = tenant::Entity::find()
+        .select_only()
+        .column(tenant::Column::Id)
+        .order_by_asc(tenant::Column::Id)
+        .into_tuple()
+        .all(conn)
+        .await?;
+    Ok(rows.into_iter().map(TenantId).collect())
 }
 
 /// Seats taken: tenant members, owners included.

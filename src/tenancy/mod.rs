@@ -1,8 +1,10 @@
-//! Which tenant a host belongs to, and which host a tenant's links lie on. Everything here decides from the
-//! configured domains; what a request claims about itself is only ever looked up among them.
+//! Which tenant a host belongs to, which host a tenant's links lie on, and which pages may call its API.
+//! Everything here decides from the configured domains and origins; what a request claims about itself is only
+//! ever looked up among them.
 
 pub mod arrival;
 pub mod links;
+pub mod origins;
 mod registry;
 #[cfg(test)]
 mod tests;

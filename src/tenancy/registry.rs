@@ -12,6 +12,7 @@ use crate::{
         settings::{Issuer, Tenant},
     },
     domain::Host,
+    tenancy::origins::Origins,
 };
 
 /// The current snapshot; read without a lock.
@@ -54,6 +55,7 @@ pub struct Snapshot {
     by_id: HashMap<TenantId, Arc<Tenant>>,
     by_slug: HashMap<String, Arc<Tenant>>,
     issuers: HashMap<String, Arc<Issuer>>,
+    origins: Origins,
 }
 
 /// What a host serves.
@@ -94,7 +96,8 @@ impl Snapshot {
         sites.extend(settings.server.platform_hosts.iter().map(|host| (host.clone(), Site::Platform)));
         let issuers =
             settings.all_issuers().map(|issuer| (issuer.issuer.clone(), Arc::new(issuer.clone()))).collect();
-        Self { settings, generation, sites, by_id, by_slug, issuers }
+        let origins = Origins::of(&settings.tenants);
+        Self { settings, generation, sites, by_id, by_slug, issuers, origins }
     }
 
     /// What a host serves; `None` for one that is not configured (421).
@@ -117,6 +120,12 @@ impl Snapshot {
             Ok(id) if id_or_slug.len() == 36 => self.tenant(id),
             _ => self.by_slug.get(id_or_slug),
         }
+    }
+
+    /// What the tenants together let pages of other origins do.
+    #[must_use]
+    pub fn origins(&self) -> &Origins {
+        &self.origins
     }
 
     /// Every trusted issuer, the server's first.

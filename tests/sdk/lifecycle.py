@@ -1,51 +1,12 @@
-"""The official SDK, unmodified, against a running usher: the life of invites of both kinds through the sync and
-the async client, with a JWT and with an API key, and every error class that these routes can raise.
-
-Run by the Rust test `sdk`, which describes the server in USHER_SDK_WORLD (JSON).
-"""
+"""The life of invites of both kinds, and every refusal on the way."""
 
 import asyncio
-import inspect
-import json
-import os
 import time
 import uuid
 
-import miosa
-from miosa import AsyncMiosa, Miosa, errors
+from miosa import errors
 
-WORLD = json.loads(os.environ["USHER_SDK_WORLD"])
-TENANT, WORKSPACE = WORLD["tenant"], WORLD["workspace"]
-
-
-async def done(result):
-    """What a call of either client gives."""
-    return await result if inspect.isawaitable(result) else result
-
-
-async def refused(result, error, status, code):
-    """The error that a call must raise: its class, status, code, message and request id."""
-    try:
-        await done(result() if callable(result) else result)
-    except errors.MiosaError as caught:
-        assert type(caught) is error, f"{caught!r} is no {error.__name__}"
-        assert caught.status_code == status, repr(caught)
-        assert caught.code == code, repr(caught)
-        assert caught.message and not caught.message.startswith("{"), repr(caught)
-        assert caught.request_id, repr(caught)
-        return caught
-    raise AssertionError(f"not refused with {status} {code}")
-
-
-def client_of(mode, credential):
-    """A client of this mode; JWTs and keys go in by their own parameters."""
-    kind = {"access_token": credential} if credential.startswith("eyJ") else {"api_key": credential}
-    cls = Miosa if mode == "sync" else AsyncMiosa
-    return cls(base_url=WORLD["base_url"], tenant="acme", **kind)
-
-
-def token_of(url):
-    return url.rsplit("/", 1)[1]
+from world import TENANT, WORKSPACE, WORLD, client_of, done, refused, run, token_of
 
 
 async def expiring(client, path, email):
@@ -204,17 +165,11 @@ async def workspaces(mode, owner):
     assert invited["type"] == "invited", invited
 
 
-async def main():
-    for mode in ["sync", "async"]:
-        for kind in ["jwt", "key"]:
-            owner = client_of(mode, WORLD["owner"][kind])
-            people = [dict(one, credential=one[kind]) for one in WORLD["people"][f"{mode}-{kind}"]]
-            await workspace_life(mode, owner, people[:3])
-            await org_life(mode, owner, people[3:6])
-            await common_refusals(mode, owner, client_of(mode, people[6]["credential"]))
-            await workspaces(mode, owner)
-            print(f"miosa {miosa.__version__}, {mode} client, {kind}: passed")
-    print("all passed")
+async def life(mode, kind, owner, people):
+    await workspace_life(mode, owner, people[:3])
+    await org_life(mode, owner, people[3:6])
+    await common_refusals(mode, owner, client_of(mode, people[6]["credential"]))
+    await workspaces(mode, owner)
 
 
-asyncio.run(main())
+run(life)

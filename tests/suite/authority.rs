@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use serde_json::json;
 
 use crate::support::{
@@ -20,6 +21,7 @@ both_engines!(
     a_permission_taken_away_by_configuration_counts_at_once => Setup::new()
         .acme("invites.permissions.member", vec!["invites:create", "invites:read"]),
     removing_somebody_revokes_what_was_sent_to_them_too,
+    more_invites_than_one_statement_takes_are_revoked_with_their_inviter,
     the_last_owner_stays,
     an_operators_invite_is_always_authorised,
 );
@@ -136,6 +138,36 @@ async fn removing_somebody_revokes_what_was_sent_to_them_too(server: TestServer)
         rows.count("SELECT count(*) AS n FROM workspace_members WHERE user_id LIKE 'u-bob%'").await,
         0
     );
+    rows.assert_sound().await;
+}
+
+/// A removal revokes a thousand at once; the rest follows by itself, and none of it can be accepted meanwhile.
+async fn more_invites_than_one_statement_takes_are_revoked_with_their_inviter(server: TestServer) {
+    const SENT: usize = 1100;
+    let admin = server.joined(Org, "admin@example.com", "admin").await;
+    let mut last = None;
+    for some in (0..SENT).collect::<Vec<_>>().chunks(50) {
+        let made = join_all(some.iter().map(|at| {
+            let body = json!({ "email": format!("bob{at}@example.com"), "send_email": false });
+            server.invite_with(Org, &admin, body)
+        }));
+        last = made.await.pop();
+    }
+    let last = last.unwrap();
+    let kept = server.invite(Org, &acme_owner(), "kept@example.com", "member").await;
+    let path = format!("/api/v1/tenant/members/{}", admin.user_id());
+    server.delete(&path).by(&acme_owner()).await.expect(200);
+    let refused = server.accept(&last, &person(last.data["email"].as_str().unwrap())).await;
+    let code = refused.json()["code"].as_str().unwrap_or_default().to_owned();
+    assert!(["REVOKED", "INVITER_NOT_AUTHORIZED"].contains(&code.as_str()), "{}", refused.text());
+    let rows = server.inspect().await;
+    let pending = "SELECT count(*) AS n FROM invites WHERE status = 'pending'";
+    eventually("all of them to be revoked", async || (rows.count(pending).await == 1).then_some(())).await;
+    let revoked = "SELECT count(*) AS n FROM invites WHERE status = 'revoked'";
+    assert_eq!(rows.count(revoked).await, i64::try_from(SENT).unwrap());
+    let told = "SELECT count(*) AS n FROM events WHERE kind = 'invite.revoked'";
+    assert_eq!(rows.count(told).await, i64::try_from(SENT).unwrap(), "one event each");
+    server.accept(&kept, &person("kept@example.com")).await.expect(200);
     rows.assert_sound().await;
 }
 

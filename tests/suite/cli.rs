@@ -54,8 +54,20 @@ async fn usage_errors_are_2(server: TestServer) {
     }
     let help = usher(server.dir(), &["--help"], &[]).await.data();
     for noun in [
-        "serve", "dev", "config", "migrate", "token", "api-key", "tenant", "member", "invite", "mail",
-        "openapi", "doctor",
+        "serve",
+        "dev",
+        "config",
+        "migrate",
+        "token",
+        "api-key",
+        "tenant",
+        "member",
+        "invite",
+        "mail",
+        "backup",
+        "restore-finish",
+        "openapi",
+        "doctor",
     ] {
         assert!(help.contains(noun), "{noun} in {help}");
     }

@@ -33,6 +33,8 @@ both_engines!(
     a_key_that_is_not_one_is_refused,
     a_service_key_manages_and_cannot_accept,
     a_revoked_key_is_dead,
+    only_a_credential_that_fails_counts_against_an_address => Setup::new()
+        .server("limits.requests_per_ip", "2/1h"),
 );
 
 fn second_issuer() -> toml::Table {
@@ -318,4 +320,20 @@ async fn a_revoked_key_is_dead(server: TestServer) {
     })
     .await;
     server.accept(&invited, &person("bob@example.com")).await.refused(409, "INVITER_NOT_AUTHORIZED");
+}
+
+async fn only_a_credential_that_fails_counts_against_an_address(server: TestServer) {
+    let path = Org.collection();
+    for _ in 0..5 {
+        server.get(&path).await.refused(401, "invalid_token");
+    }
+    for _ in 0..2 {
+        server.get(&path).bearer("nonsense").await.refused(401, "invalid_token");
+    }
+    let limited = server.get(&path).bearer("nonsense").await;
+    limited.refused(429, "rate_limit_exceeded");
+    assert!(limited.header("retry-after").parse::<u64>().unwrap() > 0);
+    // nor does the limit touch whoever shows none, or a good one
+    server.get(&path).await.refused(401, "invalid_token");
+    server.get(&path).by(&acme_owner()).await.expect(200);
 }

@@ -8,6 +8,7 @@ use crate::support::{
     ACME_HOST, CLINIC,
     Kind::{Org, Workspace},
     TestServer, acme_owner, both_engines,
+    client::Call,
     invites::KINDS,
     person,
 };
@@ -23,6 +24,7 @@ both_engines!(
     a_request_id_is_answered_and_never_echoes_nonsense,
     a_method_override_changes_nothing,
     nothing_of_the_operators_is_on_the_public_listener,
+    the_admin_listener_answers_with_the_same_headers_and_to_head,
     a_workspace_is_made_read_and_listed,
 );
 
@@ -238,6 +240,38 @@ async fn nothing_of_the_operators_is_on_the_public_listener(server: TestServer) 
             );
         }
     }
+}
+
+async fn the_admin_listener_answers_with_the_same_headers_and_to_head(server: TestServer) {
+    let head = |path: &str| {
+        let url = format!("http://{}{path}", server.admin_addr());
+        Call::new(&server.client, Method::HEAD, url)
+    };
+    let mut ids = std::collections::BTreeSet::new();
+    for (path, status) in [
+        ("/healthz", 200),
+        ("/readyz", 200),
+        ("/metrics", 200),
+        ("/domain-allowed?domain=app.acme.test", 200),
+        ("/domain-allowed?domain=evil.test", 404),
+        ("/domain-allowed", 422),
+        ("/nothing", 404),
+    ] {
+        let (read, looked) = (server.admin(path).await, head(path).await);
+        assert_eq!((read.status, looked.status, looked.body.len()), (status, status, 0), "{path}");
+        assert_eq!(read.header("content-type"), looked.header("content-type"), "{path}");
+        for answer in [read, looked] {
+            assert!(ids.insert(answer.header("x-request-id").to_owned()), "each its own: {answer:?}");
+            assert_eq!(answer.header("cache-control"), "no-store", "{path}");
+            assert_eq!(answer.header("x-content-type-options"), "nosniff");
+            assert_eq!(answer.header("referrer-policy"), "no-referrer");
+            assert_eq!(answer.header("server"), "");
+        }
+    }
+    let posted =
+        Call::new(&server.client, Method::POST, format!("http://{}/readyz", server.admin_addr())).await;
+    posted.refused(405, "METHOD_NOT_ALLOWED");
+    assert_eq!(posted.header("allow"), "GET, HEAD");
 }
 
 async fn a_workspace_is_made_read_and_listed(server: TestServer) {

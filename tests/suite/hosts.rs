@@ -10,7 +10,7 @@ use std::{
 use serde_json::json;
 
 use crate::support::{
-    ACME, ACME_ALIAS, ACME_HOST, GLOBEX_HOST,
+    ACME, ACME_ALIAS, ACME_HOST, GLOBEX, GLOBEX_HOST,
     Kind::{Org, Workspace},
     PLATFORM, Setup, TestServer, acme_owner, both_engines, eventually, globex_owner,
     invites::KINDS,
@@ -30,6 +30,7 @@ both_engines!(
     a_retired_domain_redirects_live_links_only => Setup::new()
         .acme("retired_domains", vec!["old.acme.test"]),
     a_tenant_taken_out_comes_back_whole,
+    a_slug_set_free_can_be_used_again,
 );
 
 /// One request by hand: what is sent and what comes back, byte for byte.
@@ -246,4 +247,39 @@ async fn a_tenant_taken_out_comes_back_whole(mut server: TestServer) {
     })
     .await;
     server.accept(&invited, &person("bob@example.com")).await.expect(200);
+}
+
+async fn a_slug_set_free_can_be_used_again(mut server: TestServer) {
+    let night = json!({ "name": "Night Shift", "slug": "night" });
+    let mut before = String::new();
+    for _ in 0..2 {
+        let made = server.post("/api/v1/workspaces", &night).by(&acme_owner()).await.expect(201);
+        assert_eq!(made["slug"], "night");
+        let id = made["id"].as_str().unwrap().to_owned();
+        assert_ne!(id, before);
+        let gone = server.delete(&format!("/api/v1/workspaces/{id}")).by(&acme_owner()).await;
+        assert_eq!(gone.status, 204, "{}", gone.text());
+        before = id;
+    }
+
+    // another tenant under the slug of one that is configured no more
+    let successor = "01900000-0000-7000-8000-00000000910c";
+    let listed = "/api/v1/tenants/globex/members";
+    server.get(listed).by(&globex_owner()).await.expect(200);
+    let whole = server.setup.clone();
+    server.setup = whole.clone().tenant("globex", "id", successor).tenant(
+        "globex",
+        "workspaces",
+        Vec::<toml::Value>::new(),
+    );
+    server.configure();
+    let tenant_of = async |server: &TestServer| {
+        let answer = server.get(listed).by(&globex_owner()).await;
+        let row = (answer.status == 200).then(|| answer.json()["data"][0]["tenant_id"].clone())?;
+        row.as_str().map(str::to_owned)
+    };
+    eventually("the successor", async || tenant_of(&server).await.filter(|id| id == successor)).await;
+    server.setup = whole;
+    server.configure();
+    eventually("the first one back", async || tenant_of(&server).await.filter(|id| id == GLOBEX)).await;
 }

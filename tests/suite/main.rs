@@ -4,7 +4,8 @@
 //!
 //! Needs nothing but the build. Where PostgreSQL's programs or the Python SDK are not installed, that half
 //! says `SKIPPED` on the terminal, and fails under `USHER_REQUIRE_ALL=1`. Longer runs of the same tests:
-//! `USHER_RACE_ROUNDS`, `USHER_CRASH_CYCLES`.
+//! `USHER_RACE_ROUNDS` (10000 with the filter `mixed_races` is the great race), `USHER_CRASH_CYCLES`.
+//! `USHER_BINARY` names another build to run as a process.
 //!
 //! The twenty checks that come before all others, and where they stand:
 //!
@@ -18,8 +19,8 @@
 //! | T-05 | a token works for its scope and tenant only | `links` |
 //! | H-01 | no header of a request reaches a link | `links` |
 //! | R-01 | nobody grants above their own rank | `roles` |
-//! | R-02 | nor through any other door | `roles` |
-//! | R-05 | a foreign id answers as one that never was | `roles` |
+//! | R-02 | nor through any other door | `roles`, `granting` |
+//! | R-05 | a foreign id answers as one that never was | `foreign_ids` |
 //! | L-01 | one acceptance, however many try | `races` |
 //! | L-02 | accept against revoke has one winner | `races` |
 //! | L-04 | expiry is exact and needs no sweeper | `lifecycle` |
@@ -42,14 +43,21 @@
 mod support;
 
 mod acceptance;
+mod address_policy;
+mod api_keys;
 mod authority;
 mod bad_input;
+mod batches;
 mod cli;
+mod cors;
 mod crash;
 mod credentials;
 mod documents;
 mod edge;
 mod events;
+mod foreign_ids;
+mod granting;
+mod hostile_tenants;
 mod hosts;
 mod identity;
 mod invitations;
@@ -59,12 +67,16 @@ mod links;
 mod lists;
 mod mail_content;
 mod mail_delivery;
+mod member_lists;
+mod mixed_races;
 mod openapi;
 mod operations;
 mod org_invites;
+mod permissions;
 mod previews;
 mod races;
 mod resending;
+mod restoring;
 mod roles;
 mod sdk;
 mod secrets;

@@ -7,7 +7,9 @@ use serde_json::{Value, json};
 use crate::support::{
     ACME, GLOBEX,
     Kind::{Org, Workspace},
-    TestServer, acme_owner, both_engines, globex_person, person,
+    TestServer, acme_owner, both_engines, globex_person,
+    invites::KINDS,
+    person,
 };
 
 both_engines!(
@@ -18,6 +20,7 @@ both_engines!(
     an_invite_into_a_workspace_does_not_stand_in_the_way,
     a_repeated_create_is_the_same_invite_refreshed,
     the_list_and_the_single_read_carry_both_names_of_every_field,
+    the_last_page_has_no_next_one,
     the_reason_for_an_invalid_token_is_in_the_details,
     another_address_is_a_mismatch,
     a_tenants_own_issuer_can_accept_there,
@@ -108,6 +111,26 @@ async fn the_list_and_the_single_read_carry_both_names_of_every_field(server: Te
         assert!(item.get("invite_url").is_none());
     }
     assert!(!answer.text().contains("eyJ"));
+}
+
+async fn the_last_page_has_no_next_one(server: TestServer) {
+    for kind in KINDS {
+        for number in 0..4 {
+            server.invite(kind, &acme_owner(), &format!("n{number}@example.com"), "member").await;
+        }
+        let path = kind.collection();
+        let page =
+            async |query: &str| server.get(&format!("{path}?{query}")).by(&acme_owner()).await.expect(200);
+        for whole in ["", "limit=4", "limit=5"] {
+            let all = page(whole).await;
+            assert_eq!((all["data"].as_array().unwrap().len(), &all["total"]), (4, &json!(4)), "{whole}");
+            assert_eq!(all.get("next_cursor"), Some(&Value::Null), "{whole}");
+        }
+        let first = page("limit=2").await;
+        let last = page(&format!("limit=2&cursor={}", first["next_cursor"].as_str().unwrap())).await;
+        assert_eq!((last["data"].as_array().unwrap().len(), &last["total"]), (2, &json!(4)));
+        assert_eq!(last.get("next_cursor"), Some(&Value::Null), "a full last page is the last one");
+    }
 }
 
 async fn the_reason_for_an_invalid_token_is_in_the_details(server: TestServer) {

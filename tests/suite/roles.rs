@@ -33,17 +33,17 @@ both_engines!(
 
 /// Somebody, and the highest role they may grant in the organisation and in the clinic; `None` means no
 /// right at all.
-struct Caller {
-    name: &'static str,
-    who: Person,
+pub(super) struct Caller {
+    pub(super) name: &'static str,
+    pub(super) who: Person,
     org: Option<&'static str>,
     clinic: Option<&'static str>,
     /// Not a member of the tenant: everything is 404.
-    stranger: bool,
+    pub(super) stranger: bool,
 }
 
 impl Caller {
-    fn ceiling(&self, kind: Kind) -> Option<&'static str> {
+    pub(super) fn ceiling(&self, kind: Kind) -> Option<&'static str> {
         match kind {
             Org => self.org,
             Workspace => self.clinic,
@@ -55,18 +55,18 @@ impl Caller {
     }
 }
 
-fn rank(role: &str) -> usize {
+pub(super) fn rank(role: &str) -> usize {
     ["viewer", "member", "admin", "owner"].iter().position(|one| *one == role).unwrap()
 }
 
-fn roles(kind: Kind) -> &'static [&'static str] {
+pub(super) fn roles(kind: Kind) -> &'static [&'static str] {
     match kind {
         Org => &["member", "admin", "owner"],
         Workspace => &["viewer", "member", "admin", "owner"],
     }
 }
 
-async fn callers(server: &TestServer) -> Vec<Caller> {
+pub(super) async fn callers(server: &TestServer) -> Vec<Caller> {
     let mut callers = vec![Caller {
         name: "tenant owner",
         who: acme_owner(),
@@ -92,7 +92,7 @@ async fn callers(server: &TestServer) -> Vec<Caller> {
 
 /// Asserts the outcome for a caller: a success, 403, or for strangers 404.
 #[track_caller]
-fn assert_outcome(answer: &Answer, caller: &Caller, may: bool, what: &str) {
+pub(super) fn assert_outcome(answer: &Answer, caller: &Caller, may: bool, what: &str) {
     let wanted = match (caller.stranger, may) {
         (true, _) => vec![404],
         (false, true) => vec![200, 201],

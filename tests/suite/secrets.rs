@@ -1,19 +1,92 @@
-//! What must not be anywhere after a run: no usable link, key or credential in the database, its file, the log
-//! or the metrics; no full address in the log.
+//! What must not be anywhere after a run: no usable link, key, credential or idempotency key in the database, its
+//! files, the log (at its most talkative), the metrics or an error; no full address in the log.
 
-use serde_json::json;
+use reqwest::Method;
+use serde_json::{Value, json};
 
 use crate::support::{
     ACME_HOST, Credential, Engine,
     Kind::{Org, Workspace},
-    Setup, TestServer, acme_owner, both_engines,
+    PLATFORM, Setup, TestServer, acme_owner, both_engines,
     invites::{KINDS, token_of},
     person,
+    routes::{Ground, ROUTES},
 };
 
-both_engines!(no_secret_is_left_behind => Setup::new().smtp().process());
+both_engines!(
+    no_secret_is_left_behind => Setup::new().smtp().process(),
+    no_route_leaves_a_secret_behind => Setup::new().smtp().logging("trace"),
+);
 
-async fn no_secret_is_left_behind(mut server: TestServer) {
+/// What a run has shown to whom it was meant for, and what it said besides.
+#[derive(Default)]
+struct Run {
+    /// Credentials, keys, tokens of links, idempotency keys.
+    secrets: Vec<String>,
+    addresses: Vec<String>,
+    /// Refusals, lists and metrics.
+    said: String,
+}
+
+impl Run {
+    /// Takes every secret out of an answer that may hold some.
+    fn gather(&mut self, body: &Value) {
+        match body {
+            Value::Object(map) => {
+                for (name, value) in map {
+                    match value.as_str() {
+                        Some(url) if name == "invite_url" => self.secrets.push(token_of(url)),
+                        Some(text) if ["key", "token"].contains(&name.as_str()) => {
+                            self.secrets.push(text.to_owned());
+                        }
+                        _ => self.gather(value),
+                    }
+                }
+            }
+            Value::Array(items) => items.iter().for_each(|item| self.gather(item)),
+            _ => {}
+        }
+    }
+
+    /// Stops the server and fails if anything of it is found anywhere.
+    async fn assert_nothing_left(mut self, mut server: TestServer) {
+        self.said.push_str(&server.admin("/metrics").await.text());
+        let dump = server.inspect().await.dump().await;
+        assert!(dump.contains("clinic"), "the dump shows what is there");
+        server.terminate();
+        let log = server.log();
+        assert!(log.lines().count() > 20, "requests are logged: {log}");
+        assert!(server.setup.log.is_none() || log.contains("TRACE"), "nothing is held back");
+        let mut file = String::new();
+        if server.engine == Engine::Sqlite {
+            for entry in std::fs::read_dir(server.data_dir()).unwrap() {
+                let bytes = std::fs::read(entry.unwrap().path()).unwrap();
+                file.push_str(&String::from_utf8_lossy(&bytes));
+            }
+        }
+        let places = [("dump", &dump), ("file", &file), ("log", &log), ("refusals and metrics", &self.said)];
+        for secret in self.secrets.iter().collect::<std::collections::BTreeSet<_>>() {
+            // of a token the signature alone would do, of a key the part after its prefix
+            let essence = secret.rsplit('.').next().unwrap();
+            let essence = essence.strip_prefix("msk_u_").unwrap_or(essence);
+            for (place, text) in places {
+                if let Some(at) = text.find(essence) {
+                    let around: String =
+                        text.chars().skip(text[..at].chars().count().saturating_sub(200)).take(400).collect();
+                    panic!("{secret} in the {place}: …{around}…");
+                }
+            }
+        }
+        for address in &self.addresses {
+            assert!(!log.contains(address.as_str()), "{address} in the log");
+        }
+        for configured in ["a-test-secret-that-is", "MDEyMzQ1Njc4OWFiY2RlZj"] {
+            assert!(places.iter().all(|(_, text)| !text.contains(configured)));
+        }
+    }
+}
+
+async fn no_secret_is_left_behind(server: TestServer) {
     let owner = acme_owner();
     let mut secrets = vec![owner.bearer()];
     let mut addresses = vec![owner.email().to_owned()];
@@ -60,34 +133,58 @@ async fn no_secret_is_left_behind(mut server: TestServer) {
     for address in &addresses[1..] {
         server.letters_to(address, 1).await;
     }
-    let listed = server.get(&Org.collection()).by(&owner).await.text()
-        + &server.get(&Workspace.collection()).by(&owner).await.text()
-        + &server.admin("/metrics").await.text();
-    let rows = server.inspect().await;
-    let dump = rows.dump().await;
-    assert!(dump.contains("invitee0"), "the dump shows what is there");
-    server.terminate();
-    let log = server.log();
-    assert!(log.lines().count() > 20, "requests are logged: {log}");
-    let file = match server.engine {
-        Engine::Sqlite => {
-            String::from_utf8_lossy(&std::fs::read(server.data_dir().join("usher.db")).unwrap()).into_owned()
+    let said = server.get(&Org.collection()).by(&owner).await.text()
+        + &server.get(&Workspace.collection()).by(&owner).await.text();
+    Run { secrets, addresses, said }.assert_nothing_left(server).await;
+}
+
+/// Every operation, by the owner, by a key and by somebody whom it refuses, each time with an idempotency key where
+/// one is taken; then the same with what cannot be read.
+async fn no_route_leaves_a_secret_behind(server: TestServer) {
+    let mut run = Run::default();
+    let (owner, outsider) = (acme_owner(), person("invitee@example.com"));
+    let key = server.post("/api/v1/api-keys", &json!({ "name": "k" })).by(&owner).await.expect(201);
+    run.gather(&key);
+    let key = key["key"].as_str().unwrap().to_owned();
+    let ground = Ground { addressee: Some(outsider.email().to_owned()), ..Ground::acme(&server) };
+    run.addresses.extend([owner.email().to_owned(), outsider.email().to_owned()]);
+    let callers = [owner.bearer(), key, outsider.bearer(), "msk_u_nobody_has_ever_made_this_key".to_owned()];
+    for route in ROUTES.iter().filter(|route| route.id != "transfer_ownership") {
+        for (at, who) in callers.iter().enumerate() {
+            let path = ground.filled(route.path).await;
+            run.secrets.extend(path.split('/').filter(|part| part.starts_with("eyJ")).map(str::to_owned));
+            let mut call = ground.ask_at(*route, &path).await.bearer(who);
+            if route.method == "POST" {
+                let key = format!("idem-{}", uuid::Uuid::new_v4());
+                call = call.header("idempotency-key", &key);
+                run.secrets.push(key);
+            }
+            let answer = call.on(if at % 2 == 0 { ACME_HOST } else { PLATFORM }).await;
+            match (answer.status, answer.body.is_empty()) {
+                (_, true) => {}
+                (200..300, _) => run.gather(&answer.json()),
+                _ => run.said.push_str(&answer.text()),
+            }
+            if route.path.contains("/accept") && answer.status == 200 {
+                let path = format!("/api/v1/tenant/members/u-{}", outsider.email().replace('@', "-at-"));
+                server.delete(&path).by(&owner).await.expect(200);
+            }
         }
-        Engine::Postgres => String::new(),
-    };
-    for secret in &secrets {
-        // of a token the signature alone would do, of a key the part after its prefix
-        let essence = secret.rsplit('.').next().unwrap();
-        let essence = essence.strip_prefix("msk_u_").unwrap_or(essence);
-        for (place, text) in [("dump", &dump), ("file", &file), ("log", &log), ("lists and metrics", &listed)]
-        {
-            assert!(!text.contains(essence), "{secret} in the {place}");
+        // what is cut, doubled or put in the wrong place is not repeated either
+        for secret in run.secrets.iter().rev().take(3).cloned().collect::<Vec<_>>() {
+            let path = format!("/api/v1{}", ground.filled(route.path).await);
+            for call in [
+                server.call(route.method.parse::<Method>().unwrap(), &format!("{path}?key={secret}")),
+                server.call(Method::PUT, &format!("{path}/{secret}")).bearer(&secret),
+                server
+                    .call(Method::POST, &path)
+                    .bearer(&format!("{secret}x"))
+                    .body("application/json", secret.clone()),
+            ] {
+                run.said.push_str(&call.await.text());
+            }
         }
     }
-    for address in &addresses {
-        assert!(!log.contains(address.as_str()), "{address} in the log");
-    }
-    for configured in ["a-test-secret-that-is", "MDEyMzQ1Njc4OWFiY2RlZj"] {
-        assert!(!log.contains(configured) && !dump.contains(configured));
-    }
+    run.secrets.extend(callers);
+    run.assert_nothing_left(server).await;
 }

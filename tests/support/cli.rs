@@ -1,7 +1,7 @@
 //! The built binary as an operator runs it: arguments in, exit code, standard output and standard error out.
 
 use std::{
-    path::Path,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
@@ -51,6 +51,11 @@ pub fn places(config: &Path, data: &Path) -> Vec<String> {
     vec!["--config".into(), text(config), "--data-dir".into(), text(data)]
 }
 
+/// The binary under test: the one just built, or another version of it that `USHER_BINARY` names.
+pub fn binary() -> PathBuf {
+    std::env::var_os("USHER_BINARY").map_or_else(|| env!("CARGO_BIN_EXE_usher").into(), PathBuf::from)
+}
+
 /// Runs the binary in a directory, with nothing in its environment.
 pub async fn usher(directory: &Path, arguments: &[&str], further: &[String]) -> Output {
     usher_with(directory, arguments, further, &[]).await
@@ -63,7 +68,7 @@ pub async fn usher_with(
     further: &[String],
     environment: &[(&str, &str)],
 ) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_usher"));
+    let mut command = Command::new(binary());
     command.args(arguments).args(further).current_dir(directory).env_clear().stdin(Stdio::null());
     command.envs(environment.iter().copied());
     let output = tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();

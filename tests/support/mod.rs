@@ -1,13 +1,16 @@
 //! What every integration test stands on: a server on either engine ([`server`]), its configuration
-//! ([`setup`]), people and their credentials ([`people`]), calls and answers ([`client`]), invites
-//! ([`invites`]), the command line ([`cli`]), a relay ([`smtp_sink`]) and a look into the rows ([`database`]).
+//! ([`setup`]), people and their credentials ([`people`]), calls and answers ([`client`]), every route as data
+//! ([`routes`]), invites ([`invites`]), the command line ([`cli`]), a relay ([`smtp_sink`]), a look into the rows
+//! ([`database`]) and what must hold in them ([`invariants`]).
 
 pub mod cli;
 pub mod client;
 pub mod database;
+pub mod invariants;
 pub mod invites;
 pub mod people;
 pub mod postgres;
+pub mod routes;
 pub mod server;
 pub mod setup;
 pub mod smtp_sink;

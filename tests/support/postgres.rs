@@ -73,6 +73,11 @@ pub fn available() -> bool {
     cluster().is_some() || super::skip("PostgreSQL", "no initdb in /usr/lib/postgresql/*/bin or PATH")
 }
 
+/// A program of the installed PostgreSQL, such as `pg_dump`.
+pub fn tool(name: &str) -> Option<PathBuf> {
+    binaries().map(|bin| bin.join(name)).filter(|tool| tool.is_file())
+}
+
 fn cluster() -> Option<&'static Cluster> {
     CLUSTER.get_or_init(|| binaries().map(|bin| Cluster::start(&bin))).as_ref()
 }

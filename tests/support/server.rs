@@ -127,11 +127,12 @@ impl TestServer {
         self.setup = self.setup.clone().server("server.admin_listen", admin.to_string());
         self.configure();
         let log = fs::File::options().create(true).append(true).open(self.log_file()).unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_usher"))
+        let child = Command::new(cli::binary())
             .args(["serve", "--listen", &addr.to_string()])
             .args(cli::places(&self.config_dir(), &self.data_dir()))
             .current_dir(self.scratch.path())
             .env_clear()
+            .envs(self.setup.log.map(|filter| ("USHER_LOG", filter)))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)

@@ -127,6 +127,8 @@ pub struct Setup {
     pub sink: Option<SmtpSink>,
     /// Run the built binary instead of a server inside the test.
     pub own_process: bool,
+    /// What such a process logs, as `USHER_LOG`; nothing for the usual.
+    pub log: Option<&'static str>,
 }
 
 impl Setup {
@@ -138,6 +140,7 @@ impl Setup {
             tenants: tenants.map(|(slug, text)| (slug.to_owned(), text.parse().unwrap())).into(),
             sink: None,
             own_process: false,
+            log: None,
         }
     }
 
@@ -214,6 +217,12 @@ impl Setup {
     pub fn process(mut self) -> Self {
         self.own_process = true;
         self
+    }
+
+    /// Runs as the built binary and logs as `USHER_LOG` says.
+    pub fn logging(mut self, filter: &'static str) -> Self {
+        self.log = Some(filter);
+        self.process()
     }
 
     /// Writes `usher.toml` and `tenants/*.toml` into a directory; what was there before goes.

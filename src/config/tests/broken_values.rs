@@ -62,6 +62,9 @@ fn every_key_takes_what_it_should_and_refuses_the_rest() {
             &["['a.test', 'BÜCHER.example']"],
             &["['a']", "['@a.test']", "['*.a.test']", "['']"],
         ),
+        ("invites", "disposable", &["'block'", "'allow'"], &["true", "'deny'", "['a.test']"]),
+        ("invites", "disposable_extra", &["['a.test', 'BÜCHER.example']"], &["['*.a.test']", "'a.test'"]),
+        ("invites", "disposable_except", &["['a.test']"], &["['a@a.test']"]),
         (
             "limits",
             "invites_per_api_key",
@@ -224,5 +227,51 @@ fn keys_of_issuers_fit_their_algorithms() {
     ] {
         let told = with(&keys);
         assert!(told.first().is_some_and(|first| first.starts_with(said)), "{keys}: {told:#?}");
+    }
+}
+
+#[test]
+fn an_origin_is_kept_as_browsers_spell_it_and_anything_else_is_refused() {
+    let cors = |text: &str| {
+        let tenant = format!("{}\n[cors]\n{text}", super::CLINIC);
+        check("", &[&tenant], &[]).map(|loaded| loaded.settings.tenants[0].cors.clone())
+    };
+    let listed = cors(
+        "allowed_origins = ['HTTPS://App.Acme.com:443/', 'http://localhost:5173', 'https://bücher.example', 'http://[::1]:80']",
+    );
+    let spelled =
+        ["https://app.acme.com", "http://localhost:5173", "https://xn--bcher-kva.example", "http://[::1]"];
+    assert_eq!(listed.unwrap().origins, spelled);
+    assert_eq!(cors(""), Ok(crate::config::settings::Cors::default()));
+    assert!(cors("allowed_origins = ['*']").unwrap().any);
+    for broken in [
+        "app.acme.com",
+        "https://app.acme.com/x",
+        "https://app.acme.com?q",
+        "https://*.acme.com",
+        "https://app.acme.com:*",
+        "https://user@app.acme.com",
+        "ftp://app.acme.com",
+        "null",
+        "",
+        "https://",
+        "https://app.acme.com, https://b.acme.com",
+    ] {
+        let problems = cors(&format!("allowed_origins = ['https://a.test', '{broken}']")).unwrap_err();
+        let told = problems.to_string();
+        assert!(told.contains("`cors.allowed_origins.1`: is not an origin like https://app."), "{told}");
+    }
+    for (text, said) in [
+        ("allowed_origins = ['*', 'https://a.test']", "`cors.allowed_origins`: must hold `*` alone"),
+        (
+            "allowed_origins = ['*']\nallow_credentials = true",
+            "`cors.allow_credentials`: must be false where",
+        ),
+        ("allow_credentials = 'yes'", "`cors.allow_credentials`: must be true or false"),
+        ("alowed_origins = []", "`cors.alowed_origins`: unknown key; did you mean `allowed_origins`?"),
+        ("allowed_origins = '*'", "`cors.allowed_origins`: must be a list in brackets"),
+    ] {
+        let told = cors(text).unwrap_err().to_string();
+        assert!(told.contains(said), "{told}");
     }
 }

@@ -1,5 +1,5 @@
 //! One line per request: id, tenant (where host or path name one), route (never the path, which may hold a token), status, time.
-//! Previews and health checks are frequent and dull, so they log at `debug`.
+//! Previews, preflights and health checks are frequent and dull, so they log at `debug`.
 
 use std::time::Instant;
 
@@ -27,7 +27,7 @@ impl Entry {
         metrics::counter!("usher_requests_total", "status" => class(status)).increment(1);
         metrics::histogram!("usher_request_seconds").record(seconds);
         let (id, method, status, ms) = (self.id, self.method, status.as_u16(), seconds * 1000.0);
-        if method == Method::GET && status < 400 {
+        if matches!(method, Method::GET | Method::OPTIONS) && status < 400 {
             tracing::debug!(request_id = %id, %method, tenant, route, status, ms, "request");
         } else {
             tracing::info!(request_id = %id, %method, tenant, route, status, ms, "request");

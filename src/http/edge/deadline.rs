@@ -13,6 +13,7 @@ use actix_web::{
 use futures_util::FutureExt;
 use tokio::time::timeout;
 
+use super::cors::Cors;
 use crate::{
     domain::Refusal,
     http::{
@@ -27,18 +28,25 @@ const LIMIT: Duration = Duration::from_secs(10);
 /// The one route that may wait on purpose.
 const FEED: &str = "/api/v1/events";
 
-/// Calls the handler. A request may not be kept across the call, so what fails here is answered without it.
+/// What an answer needs of its request, which may not be kept across the call of the handler.
+#[derive(Debug)]
+pub(super) struct Failing {
+    pub asked: Asked,
+    pub reader: Option<Reader>,
+    pub cors: Option<Cors>,
+}
+
+/// Calls the handler. What fails here is answered without the request.
 pub(super) async fn call(
-    asked: Asked,
     req: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
-    reader: Option<Reader>,
+    failing: Failing,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let waits = if req.path() == FEED { LONGEST_WAIT } else { Duration::ZERO };
     let refusal = match timeout(LIMIT + waits, AssertUnwindSafe(next.call(req)).catch_unwind()).await {
         Ok(Ok(answer)) => return answer.map(ServiceResponse::map_into_boxed_body),
         Ok(Err(_panic)) => {
-            tracing::error!(request_id = %asked.id, "a handler panicked");
+            tracing::error!(request_id = %failing.asked.id, "a handler panicked");
             metrics::counter!("usher_handler_panics_total").increment(1);
             Refusal::Internal
         }
@@ -46,15 +54,14 @@ pub(super) async fn call(
             Refusal::Unavailable { retry_after: 1, what: "This took too long; a change may have happened." }
         }
     };
-    Err(Failed { asked, error: refusal.into(), reader }.into())
+    Err(Failed { of: failing, error: refusal.into() }.into())
 }
 
 /// An answer without its request: it brings id and headers along.
 #[derive(Debug)]
 struct Failed {
-    asked: Asked,
+    of: Failing,
     error: ApiError,
-    reader: Option<Reader>,
 }
 
 impl fmt::Display for Failed {
@@ -69,14 +76,18 @@ impl ResponseError for Failed {
     }
 
     fn error_response(&self) -> HttpResponse {
-        let mut answer = with_asked(self.asked, || {
+        let Failing { asked, reader, cors } = &self.of;
+        let mut answer = with_asked(*asked, || {
             let answer = self.error.error_response();
-            match &self.reader {
+            match reader {
                 Some(reader) => reader.instead(answer),
                 None => answer,
             }
         });
-        super::dress(answer.headers_mut(), self.asked.id);
+        super::dress(answer.headers_mut(), asked.id);
+        if let Some(cors) = cors {
+            cors.dress(answer.status(), answer.headers_mut());
+        }
         answer
     }
 }

@@ -9,6 +9,7 @@ use std::{
 use actix_web::{dev::ServiceRequest, http::header::HeaderName};
 
 use crate::{
+    config::settings::Tenant,
     domain::{Host, Refusal},
     tenancy::{
         Site,
@@ -25,17 +26,22 @@ pub struct Visit {
     pub host: Option<Host>,
     /// Address of the client.
     pub client: IpAddr,
-    /// Slug of the tenant it turned out to be for, for the log.
-    pub tenant: Arc<OnceLock<String>>,
+    /// The tenant it turned out to be for: whose pages may read the answer, and what the log names.
+    pub tenant: Arc<OnceLock<Arc<Tenant>>>,
 }
 
 impl Visit {
     fn new(site: Site, host: Option<Host>, client: IpAddr) -> Self {
         let tenant = Arc::new(OnceLock::new());
         if let Some(own) = site.tenant() {
-            let _ = tenant.set(own.slug.clone());
+            let _ = tenant.set(own.clone());
         }
         Self { site, host, client, tenant }
+    }
+
+    /// Notes the tenant it turned out to be for; the first one noted stays.
+    pub fn is_for(&self, tenant: &Arc<Tenant>) {
+        let _ = self.tenant.set(tenant.clone());
     }
 }
 

@@ -1,8 +1,9 @@
-//! What every request passes, in this order: an id, the host, the handler behind a deadline and a fence, the
-//! headers of every answer, the log line. One middleware, because each costs on the shortest requests. Errors on
+//! What every request passes, in this order: an id, the host, a preflight's answer, the handler behind a deadline
+//! and a fence, the headers of every answer, the log line. One middleware, because each costs on the shortest requests. Errors on
 //! pages become pages here, whoever made them.
 
 pub mod access_log;
+mod cors;
 pub mod deadline;
 mod envelope;
 pub mod host;
@@ -24,6 +25,9 @@ use actix_web::{
     middleware::Next,
     web,
 };
+
+use cors::Cors;
+use deadline::Failing;
 
 use super::{
     error::{ApiError, Asked, with_asked},
@@ -54,14 +58,17 @@ pub async fn edge(
         Err(_) => reader,
     });
     let log = access_log::Entry::begin(&req, id, began);
-    let reads = reader.clone();
     let tenant = arrived.as_ref().map(|visit| visit.tenant.clone()).unwrap_or_default();
-    let for_whom = || tenant.get().map_or("-", String::as_str);
+    let for_whom = || tenant.get().map_or("-", |tenant| tenant.slug.as_str());
+    let cors = arrived.as_ref().ok().and_then(|visit| Cors::of(&req, visit));
+    let failing = Failing { asked, reader: reader.clone(), cors: cors.clone() };
+    let preflight = cors.as_ref().and_then(Cors::preflight);
     let answer = request_id::scope(asked, async move {
         match arrived {
+            Ok(_) if let Some(answer) = preflight => Ok(req.into_response(answer).map_into_boxed_body()),
             Ok(visit) => {
                 req.extensions_mut().insert(visit);
-                deadline::call(asked, req, next, reads).await
+                deadline::call(req, next, failing).await
             }
             Err(refusal) => {
                 let answer = ApiError::from(refusal).error_response();
@@ -79,6 +86,9 @@ pub async fn edge(
                 vary(answer.headers_mut());
             }
             dress(answer.headers_mut(), id);
+            if let Some(cors) = cors {
+                cors.dress(answer.status(), answer.headers_mut());
+            }
             log.end(answer.status(), answer.request().match_pattern().as_deref(), for_whom());
             Ok(answer)
         }

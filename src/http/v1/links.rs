@@ -161,6 +161,7 @@ async fn show(
     let link = Presented { token, kind, within: visitor.site_tenant() };
     let preview = preview::preview(&visitor.state.invites, &link).await;
     let preview = preview.map_err(|refusal| ApiError::of(family)(visitor.counted(refusal)))?;
+    visitor.visit.is_for(&preview.tenant);
     Ok(HttpResponse::Ok().json(Data { data: PreviewBody::of(&preview) }))
 }
 
@@ -228,11 +229,12 @@ pub(super) async fn accepted(
     kind: Kind,
     family: Family,
 ) -> Result<Accepted, ApiError> {
-    let refuse = |refusal| ApiError::of(family)(caller.at.counted(refusal));
+    let refuse = |refusal| ApiError::of(family)(caller.at.counted(caller.at.noted(refusal)));
     let within = only_tenant(caller).map_err(refuse)?;
     let link = Presented { token, kind, within };
     let accepted =
         accept::accept(&caller.at.state.invites, &caller.principal, &link).await.map_err(refuse)?;
+    caller.at.visit.is_for(&accepted.tenant);
     if let Some(user) = &caller.principal.user {
         caller.at.state.auth.first_sight().forget(&user.id);
     }
@@ -288,10 +290,13 @@ pub(super) async fn declined(
     note: Option<String>,
     family: Family,
 ) -> Result<Declined, ApiError> {
-    let refuse = |refusal| ApiError::of(family)(caller.at.counted(refusal));
+    let refuse = |refusal| ApiError::of(family)(caller.at.counted(caller.at.noted(refusal)));
     let within = only_tenant(caller).map_err(refuse)?;
     let link = Presented { token, kind, within };
-    decline::decline(&caller.at.state.invites, &caller.principal, &link, note).await.map_err(refuse)
+    let done = decline::decline(&caller.at.state.invites, &caller.principal, &link, note).await;
+    let done = done.map_err(refuse)?;
+    caller.at.visit.is_for(&done.tenant);
+    Ok(done)
 }
 
 /// The tenant that host and header allow; where they contradict each other, the link is as good as unknown.

@@ -154,7 +154,9 @@ pub async fn accept_my_invitation(
 async fn accepted(caller: &Caller, path: &str) -> Result<HttpResponse, ApiError> {
     let id: InviteId = id(path)?;
     let within = only_tenant(caller)?;
-    let accepted = inbox::accept(&caller.at.state.invites, &caller.principal, within, id).await?;
+    let accepted = inbox::accept(&caller.at.state.invites, &caller.principal, within, id).await;
+    let accepted = accepted.map_err(|refusal| caller.at.noted(refusal))?;
+    caller.at.visit.is_for(&accepted.tenant);
     if let Some(user) = &caller.principal.user {
         caller.at.state.auth.first_sight().forget(&user.id);
     }
@@ -204,7 +206,10 @@ pub(super) async fn declined(
     note: Option<String>,
 ) -> Result<Declined, ApiError> {
     let within = only_tenant(caller)?;
-    Ok(inbox::decline(&caller.at.state.invites, &caller.principal, within, id, note).await?)
+    let done = inbox::decline(&caller.at.state.invites, &caller.principal, within, id, note).await;
+    let done = done.map_err(|refusal| caller.at.noted(refusal))?;
+    caller.at.visit.is_for(&done.tenant);
+    Ok(done)
 }
 
 /// The tenant that host and header allow.

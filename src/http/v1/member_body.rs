@@ -2,13 +2,13 @@
 
 use entity::UserId;
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::body;
 use crate::{
     domain::{Refusal, Scope, clock::rfc3339, role, role::Role},
-    members::list::Member,
+    members::list::{Cursor, MOST, Member},
 };
 
 /// Body of an addition: by user id, or by address (then it is an invitation).
@@ -176,6 +176,31 @@ impl OrgMember {
 
 fn known(member: &Member) -> (Option<String>, Option<String>) {
     member.user.as_ref().map(|user| (user.email.clone(), user.name.clone())).unwrap_or_default()
+}
+
+/// Paging of a list of members; without it, everything.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct MemberPaging {
+    /// Where to go on: the `next_cursor` of the page before.
+    cursor: Option<String>,
+    /// How many at most; everything (10,000) if absent.
+    #[param(minimum = 1, maximum = 10_000)]
+    limit: Option<u64>,
+}
+
+impl MemberPaging {
+    /// Where to begin and how many.
+    ///
+    /// # Errors
+    /// [`Refusal::Validation`] for a cursor that is not ours.
+    pub fn read(&self) -> Result<(Option<Cursor>, u64), Refusal> {
+        let after =
+            self.cursor.as_deref().filter(|text| !text.is_empty()).map(|text| {
+                text.parse().map_err(|()| Refusal::field("cursor", "is not a cursor of this list"))
+            });
+        Ok((after.transpose()?, self.limit.unwrap_or(MOST).clamp(1, MOST)))
+    }
 }
 
 /// A record both bare and under `data`, since clients read either.

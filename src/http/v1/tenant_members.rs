@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::{
     body::{self, ErrorBody},
     invite_body::InviteBody,
-    member_body::{AddMember, BareAndData, OrgMember, SetRole, user_id},
+    member_body::{AddMember, BareAndData, MemberPaging, OrgMember, SetRole, user_id},
     workspace_members::target,
 };
 use crate::{
@@ -31,8 +31,10 @@ pub struct TenantMembers {
     pub data: Vec<OrgMember>,
     /// The same.
     pub members: Vec<OrgMember>,
-    /// How many there are.
-    pub total: usize,
+    /// How many there are in all.
+    pub total: u64,
+    /// Where the next page begins; null on the last.
+    pub next_cursor: Option<String>,
 }
 
 /// A removal.
@@ -58,36 +60,49 @@ pub struct TransferOwnership {
 /// List the members of a tenant.
 ///
 /// **Permissions**: its members.
-#[utoipa::path(tag = "tenant-members", operation_id = "list_tenant_members",
+#[utoipa::path(tag = "tenant-members", operation_id = "list_tenant_members", params(MemberPaging),
     responses(
         (status = 200, description = "Members", body = TenantMembers),
         (status = "4XX", description = "Refused", body = ErrorBody),
         (status = 503, description = "Not now", body = ErrorBody)))]
 #[get("/tenants/{tenant_id}/members")]
-pub async fn list_tenant_members(caller: Caller, path: web::Path<String>) -> Result<HttpResponse, ApiError> {
+pub async fn list_tenant_members(
+    caller: Caller,
+    path: web::Path<String>,
+    paging: web::Query<MemberPaging>,
+) -> Result<HttpResponse, ApiError> {
     let (state, call) = caller.within_named(&path).await?;
-    listed(&state, call).await
+    listed(&state, call, &paging).await
 }
 
 /// List the members of the caller's tenant.
 ///
 /// **Permissions**: its members.
-#[utoipa::path(tag = "tenant-members", operation_id = "list_own_tenant_members",
+#[utoipa::path(tag = "tenant-members", operation_id = "list_own_tenant_members", params(MemberPaging),
     responses(
         (status = 200, description = "Members", body = TenantMembers),
         (status = "4XX", description = "Refused", body = ErrorBody),
         (status = 503, description = "Not now", body = ErrorBody)))]
 #[get("/tenant/members")]
-pub async fn list_own_tenant_members(caller: Caller) -> Result<HttpResponse, ApiError> {
+pub async fn list_own_tenant_members(
+    caller: Caller,
+    paging: web::Query<MemberPaging>,
+) -> Result<HttpResponse, ApiError> {
     let (state, call) = caller.within_own().await?;
-    listed(&state, call).await
+    listed(&state, call, &paging).await
 }
 
-async fn listed(state: &State, call: Call) -> Result<HttpResponse, ApiError> {
+async fn listed(state: &State, call: Call, paging: &MemberPaging) -> Result<HttpResponse, ApiError> {
     let tenant = call.tenant.id;
-    let members = list::read(&state.members, call, Scope::Org).await?;
-    let data: Vec<_> = members.iter().map(|member| OrgMember::of(tenant.0, member)).collect();
-    Ok(HttpResponse::Ok().json(TenantMembers { total: data.len(), members: data.clone(), data }))
+    let (after, limit) = paging.read()?;
+    let page = list::read(&state.members, call, Scope::Org, after, limit).await?;
+    let data: Vec<_> = page.members.iter().map(|member| OrgMember::of(tenant.0, member)).collect();
+    Ok(HttpResponse::Ok().json(TenantMembers {
+        members: data.clone(),
+        data,
+        total: page.total,
+        next_cursor: page.next.map(|cursor| cursor.to_string()),
+    }))
 }
 
 /// Add a member to a tenant by user id.

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use super::{
     body::{self, ErrorBody},
     invite_body::Data,
-    member_body::{AddMember, SetRole, WorkspaceMember, user_id},
+    member_body::{AddMember, MemberPaging, SetRole, WorkspaceMember, user_id},
     workspace_invites::{CreateAnswer, answer},
 };
 use crate::{
@@ -26,8 +26,10 @@ use crate::{
 pub struct WorkspaceMembers {
     /// In order of joining.
     pub data: Vec<WorkspaceMember>,
-    /// How many there are.
-    pub total: usize,
+    /// How many there are in all.
+    pub total: u64,
+    /// Where the next page begins; null on the last.
+    pub next_cursor: Option<String>,
 }
 
 /// A removal.
@@ -40,7 +42,7 @@ pub struct Deleted {
 /// List the members of a workspace.
 ///
 /// **Permissions**: its members, tenant owners and admins.
-#[utoipa::path(tag = "workspace-members", operation_id = "list_workspace_members",
+#[utoipa::path(tag = "workspace-members", operation_id = "list_workspace_members", params(MemberPaging),
     responses(
         (status = 200, description = "Members", body = WorkspaceMembers),
         (status = "4XX", description = "Refused", body = ErrorBody),
@@ -49,12 +51,17 @@ pub struct Deleted {
 pub async fn list_workspace_members(
     caller: Caller,
     path: web::Path<String>,
+    paging: web::Query<MemberPaging>,
 ) -> Result<HttpResponse, ApiError> {
     let workspace: WorkspaceId = id(&path)?;
+    let (after, limit) = paging.read()?;
     let (state, call) = caller.within_workspace(workspace).await?;
-    let members = list::read(&state.members, call, Scope::Workspace(workspace)).await?;
-    let data: Vec<_> = members.iter().map(|member| WorkspaceMember::of(workspace.0, member)).collect();
-    Ok(HttpResponse::Ok().json(WorkspaceMembers { total: data.len(), data }))
+    let page = list::read(&state.members, call, Scope::Workspace(workspace), after, limit).await?;
+    Ok(HttpResponse::Ok().json(WorkspaceMembers {
+        data: page.members.iter().map(|member| WorkspaceMember::of(workspace.0, member)).collect(),
+        total: page.total,
+        next_cursor: page.next.map(|cursor| cursor.to_string()),
+    }))
 }
 
 /// Add a tenant member to a workspace by `user_id`, or invite by `email` (then the answer is that of an

@@ -72,6 +72,7 @@ fn tenant_issuer(tenant: TenantId) -> Issuer {
 
 fn tenant(id: TenantId, owners: &[&str], issuers: Vec<Issuer>) -> Tenant {
     Tenant {
+        cors: crate::config::settings::Cors::default(),
         id,
         slug: "acme".into(),
         name: "Acme".into(),
@@ -92,6 +93,8 @@ fn tenant(id: TenantId, owners: &[&str], issuers: Vec<Issuer>) -> Tenant {
             allowed_domains: vec![],
             blocked_domains: vec![],
             block_disposable: false,
+            disposable_extra: vec![],
+            disposable_except: vec![],
         },
         limits: limits(),
         issuers,

@@ -1,9 +1,6 @@
-//! Finders of several memberships at once: members of a tenant or workspace, what a user belongs to, and who
-//! owns what.
+//! Finders of several memberships at once: what a user belongs to, and who owns what.
 
-use std::collections::HashMap;
-
-use entity::{Role, TenantId, UserId, WorkspaceId, tenant_member, user, workspace_member};
+use entity::{Role, TenantId, UserId, WorkspaceId, tenant_member, workspace_member};
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
 /// Owners of the tenant, the longest-standing first.
@@ -49,69 +46,6 @@ pub async fn solely_owned_workspaces(
         .all(conn)
         .await?;
     Ok(ids.into_iter().filter(|id| !others.iter().any(|other| other.workspace_id == *id)).collect())
-}
-
-/// What is known of these users, by id.
-async fn known(
-    conn: &impl ConnectionTrait,
-    ids: impl IntoIterator<Item = UserId>,
-) -> Result<HashMap<UserId, user::Model>, DbErr> {
-    let users = super::super::users::find_all(conn, ids).await?;
-    Ok(users.into_iter().map(|user| (user.id.clone(), user)).collect())
-}
-
-/// Members of the tenant with what is known of them, by time of joining.
-///
-/// # Errors
-/// As any statement.
-pub async fn list_tenant(
-    conn: &impl ConnectionTrait,
-    tenant: TenantId,
-    limit: u64,
-) -> Result<Vec<(tenant_member::Model, Option<user::Model>)>, DbErr> {
-    let members = tenant_member::Entity::find()
-        .filter(tenant_member::Column::TenantId.eq(tenant))
-        .order_by_asc(tenant_member::Column::InsertedAt)
-        .order_by_asc(tenant_member::Column::UserId)
-        .limit(limit)
-        .all(conn)
-        .await?;
-    let mut users = known(conn, members.iter().map(|m| m.user_id.clone())).await?;
-    Ok(members
-        .into_iter()
-        .map(|member| {
-            let user = users.remove(&member.user_id);
-            (member, user)
-        })
-        .collect())
-}
-
-/// Members of a workspace with what is known of them, by time of joining.
-///
-/// # Errors
-/// As any statement.
-pub async fn list_workspace(
-    conn: &impl ConnectionTrait,
-    tenant: TenantId,
-    workspace: WorkspaceId,
-    limit: u64,
-) -> Result<Vec<(workspace_member::Model, Option<user::Model>)>, DbErr> {
-    let members = workspace_member::Entity::find()
-        .filter(workspace_member::Column::TenantId.eq(tenant))
-        .filter(workspace_member::Column::WorkspaceId.eq(workspace))
-        .order_by_asc(workspace_member::Column::InsertedAt)
-        .order_by_asc(workspace_member::Column::UserId)
-        .limit(limit)
-        .all(conn)
-        .await?;
-    let mut users = known(conn, members.iter().map(|m| m.user_id.clone())).await?;
-    Ok(members
-        .into_iter()
-        .map(|member| {
-            let user = users.remove(&member.user_id);
-            (member, user)
-        })
-        .collect())
 }
 
 /// Workspaces of the tenant this user belongs to, with the role there.

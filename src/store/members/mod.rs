@@ -1,5 +1,6 @@
 //! The tables `tenant_members` and `workspace_members`: who stands where, under the tenant's lock.
 
+mod listing;
 mod lists;
 
 use entity::{InviteId, Millis, Role, TenantId, UserId, WorkspaceId, tenant_member, user, workspace_member};
@@ -10,8 +11,9 @@ use sea_orm::{
     sea_query::{Expr, IntoCondition, OnConflict, Query},
 };
 
-pub use self::lists::{
-    list_tenant, list_workspace, solely_owned_workspaces, tenant_owners, tenants_of, workspace_roles,
+pub use self::{
+    listing::{ListMembers, Member, list},
+    lists::{solely_owned_workspaces, tenant_owners, tenants_of, workspace_roles},
 };
 use crate::domain::Standing;
 
@@ -62,15 +64,15 @@ pub async fn standing(
     Ok(Standing { tenant: Some(row.try_get_by_index(0)?), workspace: workspace_role })
 }
 
-/// The member of the tenant who holds this address; of two, the longer-standing.
+/// The members of the tenant who hold this address, the longest-standing first; at most a hundred.
 ///
 /// # Errors
 /// As any statement.
-pub async fn find_by_email(
+pub async fn with_email(
     conn: &impl ConnectionTrait,
     tenant: TenantId,
     email_norm: &str,
-) -> Result<Option<tenant_member::Model>, DbErr> {
+) -> Result<Vec<tenant_member::Model>, DbErr> {
     tenant_member::Entity::find()
         .join_as(
             JoinType::InnerJoin,
@@ -84,7 +86,8 @@ pub async fn find_by_email(
         .filter(Expr::col(("u", user::Column::EmailNorm)).eq(email_norm))
         .order_by_asc(tenant_member::Column::InsertedAt)
         .order_by_asc(tenant_member::Column::UserId)
-        .one(conn)
+        .limit(100)
+        .all(conn)
         .await
 }
 

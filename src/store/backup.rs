@@ -1,0 +1,138 @@
+//! A copy of a SQLite database while it is served: one consistent moment of it, written beside its name and given
+//! that name when it is whole and checked, so that a file of that name is always a good backup.
+
+use std::{
+    fs, io,
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+};
+
+use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, DbErr, Statement};
+use secrecy::ExposeSecret;
+
+use super::{StoreError, connect};
+use crate::config::settings;
+
+/// How long a backup waits for whoever holds the whole file, such as a migration.
+const LOCK_WAIT: std::time::Duration = std::time::Duration::from_secs(60);
+
+/// Why there is no backup. Nothing is left behind then.
+#[derive(Debug, thiserror::Error)]
+pub enum BackupError {
+    /// The database is PostgreSQL, which has its own tools.
+    #[error("PostgreSQL is backed up with its own tools")]
+    NotSqlite,
+    /// There is something of that name; it is left as it is.
+    #[error("{0} exists already; a backup never overwrites")]
+    Exists(String),
+    /// The file cannot be written.
+    #[error("cannot write {0}: {1}")]
+    File(String, io::Error),
+    /// The copy is not what it should be.
+    #[error("the copy is damaged, and so may be the database: {0}")]
+    Damaged(String),
+    /// The database cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Copies the database into a new file, readable by its owner alone; gives its size in bytes. Its readers and its
+/// writer go on meanwhile.
+///
+/// # Errors
+/// See [`BackupError`].
+pub async fn backup(settings: &settings::Database, to: &Path) -> Result<u64, BackupError> {
+    let from = connect::sqlite_file(settings).ok_or(BackupError::NotSqlite)?;
+    if to.symlink_metadata().is_ok() {
+        return Err(BackupError::Exists(to.display().to_string()));
+    }
+    if !from.is_file() {
+        return Err(StoreError::unreachable(format!("there is no database at {}", from.display())).into());
+    }
+    let part = Part::beside(to)?;
+    copy(settings.url.expose_secret(), &part.0).await?;
+    check(&part.0).await?;
+    part.take_name(to)
+}
+
+/// The file while it is not whole; gone with this unless it got its name.
+struct Part(PathBuf);
+
+impl Part {
+    /// Made empty by us, so that it is nobody else's to read at any moment.
+    fn beside(to: &Path) -> Result<Self, BackupError> {
+        let mut name = to.file_name().unwrap_or_default().to_owned();
+        name.push(format!(".{}.part", std::process::id()));
+        let part = to.with_file_name(name);
+        let made = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&part);
+        made.map_err(|error| unwritable(to, error))?;
+        Ok(Self(part))
+    }
+
+    /// On disk first, then under its name in one step, which fails if that name was taken meanwhile.
+    fn take_name(self, to: &Path) -> Result<u64, BackupError> {
+        let done = || {
+            let file = fs::File::open(&self.0)?;
+            file.sync_all()?;
+            let size = file.metadata()?.len();
+            fs::hard_link(&self.0, to)?;
+            let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty());
+            fs::File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?;
+            Ok(size)
+        };
+        done().map_err(|error: io::Error| match error.kind() {
+            io::ErrorKind::AlreadyExists => BackupError::Exists(to.display().to_string()),
+            _ => unwritable(to, error),
+        })
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        // nothing more can be done about it
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+fn unwritable(to: &Path, error: io::Error) -> BackupError {
+    BackupError::File(to.display().to_string(), error)
+}
+
+/// Writes one moment of the database into an empty file.
+async fn copy(url: &str, to: &Path) -> Result<(), StoreError> {
+    let db = open(url).await?;
+    let into = Statement::from_sql_and_values(
+        DbBackend::Sqlite,
+        "VACUUM INTO $1",
+        [to.to_string_lossy().into_owned().into()],
+    );
+    let copied = db.execute_raw(into).await;
+    let _ = db.close().await;
+    copied?;
+    Ok(())
+}
+
+/// Fails unless every page and index of the copy is in order.
+async fn check(copy: &Path) -> Result<(), BackupError> {
+    let db = open(&format!("sqlite://{}", copy.display())).await?;
+    let found = first_text(&db, "PRAGMA integrity_check(1)").await;
+    let _ = db.close().await;
+    match found.map_err(StoreError::from)?.as_deref() {
+        Some("ok") => Ok(()),
+        wrong => Err(BackupError::Damaged(wrong.unwrap_or("it cannot be checked").to_owned())),
+    }
+}
+
+async fn first_text(db: &DatabaseConnection, sql: &str) -> Result<Option<String>, DbErr> {
+    let row = db.query_one_raw(Statement::from_string(DbBackend::Sqlite, sql)).await?;
+    row.map(|row| row.try_get_by_index(0)).transpose()
+}
+
+/// A connection of its own, which changes no setting of the file and makes none.
+async fn open(url: &str) -> Result<DatabaseConnection, StoreError> {
+    let mut options = ConnectOptions::new(url);
+    options.max_connections(1).sqlx_logging(false).record_stmt_in_spans(false);
+    options.map_sqlx_sqlite_opts(|o| o.create_if_missing(false).busy_timeout(LOCK_WAIT));
+    let opened = Database::connect(options).await;
+    opened.map_err(|e| StoreError::unreachable(format!("cannot open the database: {e}")))
+}
