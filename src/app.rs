@@ -27,6 +27,7 @@ use crate::{
     },
     identity::{Authenticator, Trust},
     invites::Invites,
+    janitor,
     keys::Keys,
     mail::{Deps, Mailbox, Mailer, MailerHandle, Transports},
     members::Members,
@@ -236,6 +237,7 @@ async fn serve(
     let admin_handle = admin.as_ref().map(actix_web::dev::Server::handle);
     let _ = admin.map(actix_web::rt::spawn);
     let reloading = watcher.map(|watcher| reload(&parts, watcher));
+    let sweeping = janitor::start(parts.store.clone(), parts.registry.clone());
 
     let began = Began { addr, admin: admin_addr, store: parts.store.clone(), mailbox: parts.mailbox.clone() };
     tracing::info!(%addr, admin = ?admin_addr, tenants = settings.tenants.len(), "serving");
@@ -252,6 +254,7 @@ async fn serve(
     }
     parts.lanes.drained().await;
     parts.mailer.drain().await;
+    sweeping.abort();
     if let Some(admin) = admin_handle {
         admin.stop(false).await;
     }

@@ -15,6 +15,7 @@ pub mod domain;
 pub mod http;
 pub mod identity;
 pub mod invites;
+pub mod janitor;
 pub mod keys;
 pub mod mail;
 pub mod members;

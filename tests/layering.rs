@@ -21,7 +21,7 @@ const LAYERS: &[&[&str]] = &[
     // initialises logs and metrics; knows of nothing
     &["telemetry"],
     &["invites", "members", "workspaces", "tenants", "keys"],
-    &["actors", "mail"],
+    &["actors", "mail", "janitor"],
     &["identity", "tenancy"],
     &["store"],
     &["config"],

@@ -2,13 +2,17 @@
 //! on its tenant's queue, one actor per tenant takes what waits as a batch, and a batch is one transaction.
 //! The lane adds order, fairness, back-pressure, time limits and group commit. It is never the only guard:
 //! every outcome is decided by a guarded statement under the tenant's lock, with the actors or without.
+//! What a request with an `Idempotency-Key` changes is wrapped in a command that keeps its answer ([`planned`]).
 
 pub mod batch;
 pub mod command;
 pub mod directory;
+mod once;
+pub mod planned;
 mod tenant_actor;
 #[cfg(test)]
 mod tests;
 
 pub use command::{Command, Decision, Stop, Work};
 pub use directory::Lanes;
+pub use planned::{Planned, Reply};

@@ -254,7 +254,7 @@ impl Refusal {
             Self::HeadersTooLarge { fields, bytes } => {
                 format!("The request has more than {fields} headers, or more than {bytes} bytes of them.")
             }
-            Self::IdempotencyKeyReused => "This Idempotency-Key was used with another request.".into(),
+            Self::IdempotencyKeyReused => "This Idempotency-Key was used before, with another body.".into(),
             Self::MethodNotAllowed => "This path does not take that method. See the Allow header.".into(),
             Self::UnknownHost => "No organisation is served on this host.".into(),
             Self::RequestTimeout => "The body did not arrive in time.".into(),

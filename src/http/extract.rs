@@ -12,8 +12,9 @@ use actix_web::{
 use entity::{InviteId, TenantId, WorkspaceId};
 use futures_util::StreamExt;
 use serde::de::DeserializeOwned;
+use uuid::Uuid;
 
-use super::{edge::host::Visit, error::ApiError, state::State};
+use super::{edge::host::Visit, error::ApiError, once, state::State};
 use crate::{
     config::settings,
     domain::{EmailAddress, FieldError, Refusal, Scope},
@@ -66,6 +67,18 @@ impl Visitor {
         }
         self.visit.is_for(&named);
         Ok(Some(named))
+    }
+
+    /// What a list across tenants is narrowed to. A name of nobody narrows it to nothing, exactly as the name of a
+    /// tenant does in which the caller has nothing: whether there is such a tenant shows nowhere.
+    ///
+    /// # Errors
+    /// [`Refusal::NotFound`] where host and header contradict each other.
+    pub fn narrowed_to(&self) -> Result<Option<TenantId>, Refusal> {
+        match self.only_tenant() {
+            Err(Refusal::NotFound) if self.site_tenant().is_none() => Ok(Some(TenantId(Uuid::nil()))),
+            only => Ok(only?.map(|tenant| tenant.id)),
+        }
     }
 
     /// What a public route serves: the tenant of a white-label host, whatever headers say.
@@ -146,7 +159,9 @@ impl Caller {
     pub async fn if_any(req: &HttpRequest) -> Result<Option<Self>, ApiError> {
         let at = Visitor::of(req)?;
         let principal = authenticate(req, &at).await.map_err(|refusal| at.counted(refusal))?;
-        Ok(principal.map(|principal| Self { at, principal }))
+        let Some(principal) = principal else { return Ok(None) };
+        once::note_caller(req, &principal);
+        Ok(Some(Self { at, principal }))
     }
 
     /// The call within this tenant, if host, header, key and path agree on it. A configured owner becomes one
@@ -213,12 +228,13 @@ impl Caller {
         self,
     ) -> Result<(web::Data<State>, Principal, Vec<Arc<settings::Tenant>>), Refusal> {
         let state = self.at.state.clone();
-        let all = match self.at.only_tenant()? {
-            Some(tenant) => vec![tenant],
-            None => state.settings().tenants.to_vec(),
-        };
-        let left: Vec<_> =
-            all.into_iter().filter(|tenant| agree(&self.principal, tenant.id).is_ok()).collect();
+        let only = self.at.narrowed_to()?;
+        let all = state.settings().tenants.clone();
+        let left: Vec<_> = all
+            .into_iter()
+            .filter(|tenant| only.is_none_or(|only| only == tenant.id))
+            .filter(|tenant| agree(&self.principal, tenant.id).is_ok())
+            .collect();
         for tenant in &left {
             if owner_to_be(&state, tenant, &self.principal).await?.is_none() {
                 continue;
@@ -311,11 +327,15 @@ impl<T: DeserializeOwned + 'static> FromRequest for Body<T> {
                     .is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json")),
             };
         let payload = payload.take();
+        let asked = once::is_asked(req).then(|| req.clone());
         Box::pin(async move {
             let bytes = tokio::time::timeout(BODY_TIME, read(payload, declared)).await;
             let bytes = bytes.map_err(|_| Refusal::RequestTimeout)??;
             if !json && !bytes.is_empty() {
                 return Err(Refusal::UnsupportedMediaType.into());
+            }
+            if let Some(req) = asked {
+                once::note_body(&req, &bytes);
             }
             Ok(Self(decode(&bytes)?))
         })

@@ -4,6 +4,7 @@ pub mod admin;
 pub mod edge;
 pub mod error;
 pub mod extract;
+pub mod once;
 pub mod openapi;
 pub mod pages;
 pub mod routes;

@@ -57,11 +57,6 @@ async fn write(store: &Store, used: BTreeMap<ApiKeyId, Millis>) -> Result<(), St
     let at = used.values().max().copied().unwrap_or_default();
     let ids: Vec<ApiKeyId> = used.into_keys().collect();
     let tx = store.system_write().await?;
-    match api_keys::touch(tx.conn(), &ids, at).await {
-        Ok(()) => tx.commit().await,
-        Err(error) => {
-            tx.rollback().await;
-            Err(error.into())
-        }
-    }
+    let touched = api_keys::touch(tx.conn(), &ids, at).await;
+    tx.end(touched.map_err(StoreError::from)).await
 }

@@ -112,6 +112,15 @@ impl Principal {
         held.iter().any(|have| have == scope || Some(have) == write.as_ref())
     }
 
+    /// Whose credential it is: a person's, whichever token they show, or one API key.
+    #[must_use]
+    pub fn credential(&self) -> String {
+        match self.kind {
+            PrincipalKind::Person => format!("person {}", self.actor()),
+            PrincipalKind::UserKey(id) | PrincipalKind::ServiceKey(id, _) => format!("key {id}"),
+        }
+    }
+
     /// Actor of an event: the user id, or `key:<id>`.
     #[must_use]
     pub fn actor(&self) -> String {

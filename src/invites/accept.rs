@@ -14,7 +14,7 @@ use super::{
     rules::inviter_may_send,
 };
 use crate::{
-    actors::{Command, Decision, Stop, Work},
+    actors::{Command, Decision, Planned, Stop, Work},
     config::settings,
     domain::Refusal,
     identity::{Principal, PrincipalKind, UserIdentity},
@@ -41,17 +41,21 @@ pub struct Accepted {
 ///
 /// # Errors
 /// See the table of [`super`].
-pub async fn accept(invites: &Invites, principal: &Principal, link: &Presented) -> Result<Accepted, Refusal> {
-    let person = principal.person()?.clone();
-    let (row, token, tenant) = invites.prove(link).await?;
-    if !crate::domain::authority::agrees(principal.confined_to, tenant.id) {
-        return Err(Refusal::InvalidToken);
-    }
-    let answered = Answered { id: row.id, version: Some(token.claims().version) };
-    let (kind, previews) = (principal.kind, invites.previews.clone());
-    let command = AcceptInvite { tenant: tenant.clone(), person, kind, answered, previews };
-    let (workspace_id, role) = invites.lanes.run(tenant.id, command).await?;
-    Ok(Accepted { tenant, workspace_id, role, invite_id: row.id })
+pub fn accept<'a>(
+    invites: &'a Invites,
+    principal: &'a Principal,
+    link: &'a Presented,
+) -> Planned<'a, impl Command<Output = Accepted>> {
+    invites.lanes.plan(async move {
+        let person = principal.person()?.clone();
+        let (row, token, tenant) = invites.prove(link).await?;
+        if !crate::domain::authority::agrees(principal.confined_to, tenant.id) {
+            return Err(Refusal::InvalidToken);
+        }
+        let answered = Answered { id: row.id, version: Some(token.claims().version) };
+        let (kind, previews) = (principal.kind, invites.previews.clone());
+        Ok((tenant.id, AcceptInvite { tenant, person, kind, answered, previews }))
+    })
 }
 
 pub(super) struct AcceptInvite {
@@ -63,9 +67,9 @@ pub(super) struct AcceptInvite {
 }
 
 impl Command for AcceptInvite {
-    type Output = (Option<WorkspaceId>, Role);
+    type Output = Accepted;
 
-    async fn decide(&self, work: &mut Work<'_>) -> Decision<Self::Output> {
+    async fn decide(&self, work: &mut Work<'_>) -> Decision<Accepted> {
         let tenant = work.tenant();
         let row = store::invites::find(work.conn(), tenant, self.answered.id).await?;
         let row = row.ok_or(Refusal::InvalidToken)?;
@@ -105,7 +109,12 @@ impl Command for AcceptInvite {
         });
         let (previews, id) = (self.previews.clone(), accepted.id);
         work.after_commit(move || previews.invalidate(id));
-        Ok((accepted.workspace_id, role))
+        Ok(Accepted {
+            tenant: self.tenant.clone(),
+            workspace_id: accepted.workspace_id,
+            role,
+            invite_id: accepted.id,
+        })
     }
 }
 

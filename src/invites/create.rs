@@ -14,7 +14,7 @@ use super::{
     rules::{Life, cooldown_left, owe_mail, renew_link, set_inviter, take_over_if_needed},
 };
 use crate::{
-    actors::{Command, Decision, Work},
+    actors::{Command, Decision, Planned, Work},
     domain::{EmailAddress, MasterKeys, Refusal, Scope, Standing, random},
     identity::Authority,
     store::{self, StoreError, events::NewEvent, members::Origin},
@@ -53,26 +53,26 @@ pub enum Created {
 ///
 /// # Errors
 /// See the table of [`super`].
-pub async fn create(invites: &Invites, by: impl Into<Authority>, new: NewInvite) -> Result<Created, Refusal> {
+pub fn create(
+    invites: &Invites,
+    by: impl Into<Authority>,
+    new: NewInvite,
+) -> Planned<'_, impl Command<Output = Created>> {
     let by = by.into();
-    by.require_scope("invites:write")?;
-    let tenant = by.tenant().clone();
-    let link_host = links::link_host_for(&tenant, by.site_host());
-    let command = CreateInvite {
-        counters: Counters::of(&by, new.email.norm()),
-        invites: invites.clone(),
-        keys: invites.keys()?,
-        link_host: link_host.map(|host| host.to_string()),
-        by,
-        new,
-    };
-    match invites.lanes.run(tenant.id, command).await? {
-        Outcome::Invited(row) => {
-            let url = invites.url(&tenant, &row)?;
-            Ok(Created::Invited(row, url))
-        }
-        Outcome::Added(member) => Ok(Created::Added(member)),
-    }
+    invites.lanes.plan(async move {
+        by.require_scope("invites:write")?;
+        let tenant = by.tenant().clone();
+        let link_host = links::link_host_for(&tenant, by.site_host());
+        let command = CreateInvite {
+            counters: Counters::of(&by, new.email.norm()),
+            invites: invites.clone(),
+            keys: invites.keys()?,
+            link_host: link_host.map(|host| host.to_string()),
+            by,
+            new,
+        };
+        Ok((tenant.id, command))
+    })
 }
 
 struct CreateInvite {
@@ -84,15 +84,10 @@ struct CreateInvite {
     counters: Counters,
 }
 
-enum Outcome {
-    Invited(Box<invite::Model>),
-    Added(Box<workspace_member::Model>),
-}
-
 impl Command for CreateInvite {
-    type Output = Outcome;
+    type Output = Created;
 
-    async fn decide(&self, work: &mut Work<'_>) -> Decision<Outcome> {
+    async fn decide(&self, work: &mut Work<'_>) -> Decision<Created> {
         let (tenant, new) = (self.by.tenant(), &self.new);
         if let Scope::Workspace(id) = new.scope
             && store::workspaces::find(work.conn(), tenant.id, id).await?.is_none()
@@ -144,7 +139,7 @@ impl CreateInvite {
     }
 
     /// A new row, and the mail it owes.
-    async fn insert(&self, work: &mut Work<'_>, expires_at: Millis, now: Millis) -> Decision<Outcome> {
+    async fn insert(&self, work: &mut Work<'_>, expires_at: Millis, now: Millis) -> Decision<Created> {
         let mut row = invite::Model {
             id: InviteId::new(),
             tenant_id: self.by.tenant().id,
@@ -184,7 +179,7 @@ impl CreateInvite {
         self.counters.count(work, now).await?;
         store::invites::insert(work.conn(), row.clone()).await?;
         self.told(work, "invite.created", &row, json!({ "role": row.role, "mail": self.new.send_email }));
-        Ok(Outcome::Invited(Box::new(row)))
+        self.invited(row)
     }
 
     /// The same invite again: role and expiry refreshed, under the caller's ceiling; a mail unless one was sent
@@ -196,7 +191,7 @@ impl CreateInvite {
         mut row: invite::Model,
         expires_at: Millis,
         now: Millis,
-    ) -> Decision<Outcome> {
+    ) -> Decision<Created> {
         if standing.ceiling(self.new.scope) < Some(row.role) {
             return Err(Refusal::Forbidden("the pending invitation has a role above your own").into());
         }
@@ -224,7 +219,7 @@ impl CreateInvite {
         }
         save(work, &self.invites, &row).await?;
         self.told(work, "invite.reissued", &row, json!({ "role": row.role, "mail": mails }));
-        Ok(Outcome::Invited(Box::new(row)))
+        self.invited(row)
     }
 
     /// Somebody of the tenant joins the workspace directly. An existing membership is left as it is.
@@ -233,13 +228,13 @@ impl CreateInvite {
         work: &mut Work<'_>,
         member: entity::tenant_member::Model,
         now: Millis,
-    ) -> Decision<Outcome> {
+    ) -> Decision<Created> {
         let (tenant, conn) = (self.by.tenant().id, work.conn());
         let Scope::Workspace(workspace) = self.new.scope else { return Err(Refusal::AlreadyMember.into()) };
         if let Some(there) =
             store::members::workspace_member(conn, tenant, workspace, &member.user_id).await?
         {
-            return Ok(Outcome::Added(Box::new(there)));
+            return Ok(Created::Added(Box::new(there)));
         }
         let added_by = self.by.user_id();
         let origin = Origin { added_by, invite: None, at: now };
@@ -260,7 +255,7 @@ impl CreateInvite {
             actor: self.by.actor(),
             data: Some(json!({ "user_id": member.user_id, "role": self.new.role })),
         });
-        Ok(Outcome::Added(Box::new(workspace_member::Model {
+        Ok(Created::Added(Box::new(workspace_member::Model {
             workspace_id: workspace,
             user_id: member.user_id,
             tenant_id: tenant,
@@ -270,6 +265,12 @@ impl CreateInvite {
             inserted_at: now,
             updated_at: now,
         })))
+    }
+
+    /// The row and its link, which can be derived: the row's key is the active one, or was live a moment ago.
+    fn invited(&self, row: invite::Model) -> Decision<Created> {
+        let url = self.invites.url_by(&self.keys, self.by.tenant(), &row)?;
+        Ok(Created::Invited(Box::new(row), url))
     }
 
     fn told(&self, work: &mut Work<'_>, kind: &'static str, row: &invite::Model, data: serde_json::Value) {

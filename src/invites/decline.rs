@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use entity::{InviteId, InviteStatus, WorkspaceId};
+use entity::{InviteId, InviteStatus, WorkspaceId, invite};
 
 use super::{
     Invites,
@@ -10,7 +10,7 @@ use super::{
     proof::{Answered, Presented, address_of, reason, require_verified},
 };
 use crate::{
-    actors::{Command, Decision, Stop, Work},
+    actors::{Command, Decision, Planned, Stop, Work},
     config::settings,
     domain::Refusal,
     identity::{Principal, UserIdentity},
@@ -32,22 +32,22 @@ pub struct Declined {
 ///
 /// # Errors
 /// See the table of [`super`].
-pub async fn decline(
-    invites: &Invites,
-    principal: &Principal,
-    link: &Presented,
+pub fn decline<'a>(
+    invites: &'a Invites,
+    principal: &'a Principal,
+    link: &'a Presented,
     note: Option<String>,
-) -> Result<Declined, Refusal> {
-    let person = principal.person()?.clone();
-    let (row, token, tenant) = invites.prove(link).await?;
-    if !crate::domain::authority::agrees(principal.confined_to, tenant.id) {
-        return Err(Refusal::InvalidToken);
-    }
-    let answered = Answered { id: row.id, version: Some(token.claims().version) };
-    let previews = invites.previews.clone();
-    let command = DeclineInvite { tenant: tenant.clone(), person, answered, note, previews };
-    invites.lanes.run(tenant.id, command).await?;
-    Ok(Declined { tenant, workspace_id: row.workspace_id, invite_id: row.id })
+) -> Planned<'a, impl Command<Output = Declined>> {
+    invites.lanes.plan(async move {
+        let person = principal.person()?.clone();
+        let (row, token, tenant) = invites.prove(link).await?;
+        if !crate::domain::authority::agrees(principal.confined_to, tenant.id) {
+            return Err(Refusal::InvalidToken);
+        }
+        let answered = Answered { id: row.id, version: Some(token.claims().version) };
+        let previews = invites.previews.clone();
+        Ok((tenant.id, DeclineInvite { tenant, person, answered, note, previews }))
+    })
 }
 
 pub(super) struct DeclineInvite {
@@ -59,9 +59,9 @@ pub(super) struct DeclineInvite {
 }
 
 impl Command for DeclineInvite {
-    type Output = ();
+    type Output = Declined;
 
-    async fn decide(&self, work: &mut Work<'_>) -> Decision<()> {
+    async fn decide(&self, work: &mut Work<'_>) -> Decision<Declined> {
         let (tenant, id) = (work.tenant(), self.answered.id);
         if let Err(later) =
             require_verified(&self.tenant.invites, &self.person, self.answered.version.is_some())
@@ -81,7 +81,7 @@ impl Command for DeclineInvite {
             let same_link = self.answered.version.is_none_or(|version| version == row.version);
             let own = row.email_norm == address_of(&self.person);
             if row.status == InviteStatus::Declined && own && same_link {
-                return Ok(());
+                return Ok(self.declined(&row));
             }
             return Err(reason(work.tx(), &row, self.answered, &self.person)
                 .await?
@@ -102,6 +102,12 @@ impl Command for DeclineInvite {
         });
         let previews = self.previews.clone();
         work.after_commit(move || previews.invalidate(id));
-        Ok(())
+        Ok(self.declined(&row))
+    }
+}
+
+impl DeclineInvite {
+    fn declined(&self, row: &invite::Model) -> Declined {
+        Declined { tenant: self.tenant.clone(), workspace_id: row.workspace_id, invite_id: row.id }
     }
 }

@@ -1,6 +1,8 @@
 //! What waits for a person: their pending invites across tenants, accepted or declined by id. Without a link
 //! the credential alone proves the address, so it has to be a verified one.
 
+use std::sync::Arc;
+
 use entity::{InviteId, TenantId, invite};
 
 use super::{
@@ -10,6 +12,8 @@ use super::{
     proof::{Answered, Kind, address_of, require_verified},
 };
 use crate::{
+    actors::{Command, Planned},
+    config::settings,
     domain::{Refusal, authority::agrees},
     identity::{Principal, UserIdentity},
     store,
@@ -78,54 +82,45 @@ pub async fn inbox(
 ///
 /// # Errors
 /// 404 for an invite that is not the caller's; otherwise as accepting by link.
-pub async fn accept(
-    invites: &Invites,
-    principal: &Principal,
+pub fn accept<'a>(
+    invites: &'a Invites,
+    principal: &'a Principal,
     within: Option<TenantId>,
     id: InviteId,
-) -> Result<Accepted, Refusal> {
-    let (person, row, tenant) = own(invites, principal, within, id).await?;
-    let command = AcceptInvite {
-        tenant: tenant.clone(),
-        person,
-        kind: principal.kind,
-        answered: Answered { id, version: None },
-        previews: invites.previews.clone(),
-    };
-    let (workspace_id, role) = invites.lanes.run(tenant.id, command).await?;
-    Ok(Accepted { tenant, workspace_id, role, invite_id: row.id })
+) -> Planned<'a, impl Command<Output = Accepted>> {
+    invites.lanes.plan(async move {
+        let (person, tenant) = own(invites, principal, within, id).await?;
+        let (kind, previews) = (principal.kind, invites.previews.clone());
+        let answered = Answered { id, version: None };
+        Ok((tenant.id, AcceptInvite { tenant, person, kind, answered, previews }))
+    })
 }
 
 /// Declines by id.
 ///
 /// # Errors
 /// 404 for an invite that is not the caller's; otherwise as declining by link.
-pub async fn decline(
-    invites: &Invites,
-    principal: &Principal,
+pub fn decline<'a>(
+    invites: &'a Invites,
+    principal: &'a Principal,
     within: Option<TenantId>,
     id: InviteId,
     note: Option<String>,
-) -> Result<Declined, Refusal> {
-    let (person, row, tenant) = own(invites, principal, within, id).await?;
-    let command = DeclineInvite {
-        tenant: tenant.clone(),
-        person,
-        answered: Answered { id, version: None },
-        note,
-        previews: invites.previews.clone(),
-    };
-    invites.lanes.run(tenant.id, command).await?;
-    Ok(Declined { tenant, workspace_id: row.workspace_id, invite_id: row.id })
+) -> Planned<'a, impl Command<Output = Declined>> {
+    invites.lanes.plan(async move {
+        let (person, tenant) = own(invites, principal, within, id).await?;
+        let (answered, previews) = (Answered { id, version: None }, invites.previews.clone());
+        Ok((tenant.id, DeclineInvite { tenant, person, answered, note, previews }))
+    })
 }
 
-/// The invite of this id, if it is addressed to the caller and its tenant is served here.
+/// The caller and the tenant of the invite of this id, if it is addressed to them and its tenant is served here.
 async fn own(
     invites: &Invites,
     principal: &Principal,
     within: Option<TenantId>,
     id: InviteId,
-) -> Result<(UserIdentity, invite::Model, std::sync::Arc<crate::config::settings::Tenant>), Refusal> {
+) -> Result<(UserIdentity, Arc<settings::Tenant>), Refusal> {
     let person = principal.person()?.clone();
     let row = invites.store.read(async move |db| store::invites::find_for_link(&db, id).await).await?;
     let row = row
@@ -134,5 +129,5 @@ async fn own(
     let tenant = invites.served(&row, Kind::Any, within).map_err(|_| Refusal::NotFound)?;
     // an unverified claim to somebody's address learns nothing of their invites
     require_verified(&tenant.invites, &person, false)?;
-    Ok((person, row, tenant))
+    Ok((person, tenant))
 }

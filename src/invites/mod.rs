@@ -78,7 +78,17 @@ impl Invites {
     /// # Errors
     /// [`Refusal::Unavailable`] if the master key that the row was made with is gone.
     pub fn url(&self, tenant: &settings::Tenant, row: &invite::Model) -> Result<String, Refusal> {
-        let token = self.keys()?.mint(link_row(row), LinkClaims { id: row.id, version: row.version });
+        self.url_by(&self.keys()?, tenant, row)
+    }
+
+    /// [`Invites::url`] by the keys that were in force when a command began.
+    fn url_by(
+        &self,
+        keys: &MasterKeys,
+        tenant: &settings::Tenant,
+        row: &invite::Model,
+    ) -> Result<String, Refusal> {
+        let token = keys.mint(link_row(row), LinkClaims { id: row.id, version: row.version });
         let token = token.ok_or(Refusal::Unavailable {
             retry_after: 60,
             what: "The key that signed this link is gone. Resend the invitation to give it a new link.",

@@ -12,7 +12,7 @@ use super::{
     scope_of,
 };
 use crate::{
-    actors::{Command, Decision, Stop, Work},
+    actors::{Command, Decision, Planned, Stop, Work},
     domain::{MasterKeys, Permission, Refusal, Scope, Standing},
     identity::Authority,
     store::{self, events::NewEvent},
@@ -22,20 +22,20 @@ use crate::{
 ///
 /// # Errors
 /// See the table of [`super`].
-pub async fn resend(
+pub fn resend(
     invites: &Invites,
     by: impl Into<Authority>,
     scope: Scope,
     id: InviteId,
     rotate: bool,
-) -> Result<(invite::Model, String), Refusal> {
+) -> Planned<'_, impl Command<Output = (invite::Model, String)>> {
     let by = by.into();
-    by.require_scope("invites:write")?;
-    let tenant = by.tenant().clone();
-    let command = ResendInvite { keys: invites.keys()?, invites: invites.clone(), by, scope, id, rotate };
-    let row = invites.lanes.run(tenant.id, command).await?;
-    let url = invites.url(&tenant, &row)?;
-    Ok((row, url))
+    invites.lanes.plan(async move {
+        by.require_scope("invites:write")?;
+        let tenant = by.tenant().id;
+        let command = ResendInvite { keys: invites.keys()?, invites: invites.clone(), by, scope, id, rotate };
+        Ok((tenant, command))
+    })
 }
 
 struct ResendInvite {
@@ -48,9 +48,9 @@ struct ResendInvite {
 }
 
 impl Command for ResendInvite {
-    type Output = invite::Model;
+    type Output = (invite::Model, String);
 
-    async fn decide(&self, work: &mut Work<'_>) -> Decision<invite::Model> {
+    async fn decide(&self, work: &mut Work<'_>) -> Decision<Self::Output> {
         let standing = self.by.standing(work.conn(), self.scope.workspace()).await?;
         let mut row = reachable(work, &self.by, standing, self.scope, self.id, Permission::Create).await?;
         require_open(&row)?;
@@ -88,7 +88,8 @@ impl Command for ResendInvite {
         });
         let wake = self.invites.wake_mailer.clone();
         work.after_commit(move || wake());
-        Ok(row)
+        let url = self.invites.url_by(&self.keys, self.by.tenant(), &row)?;
+        Ok((row, url))
     }
 }
 

@@ -85,13 +85,7 @@ async fn personal(keys: &Keys, command: CreateKey) -> Result<api_key::Model, Sto
             if taken.is_empty() { Ok(row) } else { Err(StoreError::Unique("users.id".to_owned())) }
         }
         .await;
-        match made {
-            Ok(row) => tx.commit().await.map(|()| row),
-            Err(error) => {
-                tx.rollback().await;
-                Err(error)
-            }
-        }
+        tx.end(made).await
     };
     on_runtime(keys, making).await
 }

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::Keys;
 use crate::{
-    actors::{Command, Decision, Stop, Work},
+    actors::{Command, Decision, Planned, Stop, Work},
     domain::{Clock, Refusal},
     identity::{Call, OPERATOR_ISSUER, Principal, api_key as text},
     store::{self, api_keys::Edit, events::NewEvent},
@@ -30,52 +30,53 @@ pub struct Wanted {
 ///
 /// # Errors
 /// 404 for strangers, 403 for credentials without a person and for scopes that the caller does not hold.
-pub async fn mint(
+pub fn mint(
     keys: &Keys,
     call: Call,
     wanted: Wanted,
-) -> Result<(api_key::Model, SecretString), Refusal> {
-    call.principal.require_scope("keys:write")?;
-    let scopes = granted_scopes(&call.principal, wanted.scopes.as_deref())?;
-    let expires_at = wanted.expires_at.flatten();
-    require_future(expires_at)?;
-    let person = call.principal.person()?.clone();
-    let minted = text::mint(&keys.registry.current().settings.api_keys.prefix)?;
-    let row = api_key::Model {
-        id: ApiKeyId::new(),
-        tenant_id: Some(call.tenant.id),
-        confined_to: call.principal.confined_to,
-        user_id: Some(person.id),
-        role: None,
-        // whom the operator vouches for has no issuer that could be withdrawn
-        issuer: Some(person.issuer).filter(|issuer| issuer != OPERATOR_ISSUER),
-        email: person.email.as_ref().map(|email| email.as_str().to_owned()),
-        email_norm: person.email.as_ref().map(|email| email.norm().to_owned()),
-        email_state: person.email_state,
-        name: wanted.name.unwrap_or_default(),
-        prefix: minted.prefix.clone(),
-        hash: minted.hash.0.to_vec(),
-        scopes,
-        expires_at,
-        last_used_at: None,
-        revoked_at: None,
-        created_by: call.user_id().cloned(),
-        inserted_at: Clock::wall(),
-    };
-    let tenant = call.tenant.id;
-    keys.lanes.run(tenant, MintKey { call, row: row.clone() }).await?;
-    Ok((row, minted.plaintext))
+) -> Planned<'_, impl Command<Output = (api_key::Model, SecretString)>> {
+    keys.lanes.plan(async move {
+        call.principal.require_scope("keys:write")?;
+        let scopes = granted_scopes(&call.principal, wanted.scopes.as_deref())?;
+        let expires_at = wanted.expires_at.flatten();
+        require_future(expires_at)?;
+        let person = call.principal.person()?.clone();
+        let minted = text::mint(&keys.registry.current().settings.api_keys.prefix)?;
+        let row = api_key::Model {
+            id: ApiKeyId::new(),
+            tenant_id: Some(call.tenant.id),
+            confined_to: call.principal.confined_to,
+            user_id: Some(person.id),
+            role: None,
+            // whom the operator vouches for has no issuer that could be withdrawn
+            issuer: Some(person.issuer).filter(|issuer| issuer != OPERATOR_ISSUER),
+            email: person.email.as_ref().map(|email| email.as_str().to_owned()),
+            email_norm: person.email.as_ref().map(|email| email.norm().to_owned()),
+            email_state: person.email_state,
+            name: wanted.name.unwrap_or_default(),
+            prefix: minted.prefix.clone(),
+            hash: minted.hash.0.to_vec(),
+            scopes,
+            expires_at,
+            last_used_at: None,
+            revoked_at: None,
+            created_by: call.user_id().cloned(),
+            inserted_at: Clock::wall(),
+        };
+        Ok((call.tenant.id, MintKey { call, row, plaintext: minted.plaintext }))
+    })
 }
 
 struct MintKey {
     call: Call,
     row: api_key::Model,
+    plaintext: SecretString,
 }
 
 impl Command for MintKey {
-    type Output = ();
+    type Output = (api_key::Model, SecretString);
 
-    async fn decide(&self, work: &mut Work<'_>) -> Decision<()> {
+    async fn decide(&self, work: &mut Work<'_>) -> Decision<Self::Output> {
         let standing = self.call.standing(work.conn(), None).await?;
         if standing.tenant.is_none() {
             return Err(Refusal::NotFound.into());
@@ -84,7 +85,7 @@ impl Command for MintKey {
         // its holder is looked up by this row at every use
         work.person(self.call.principal.person()?.sighting(self.call.principal.kind, false));
         told(work, &self.call, "api_key.created", &self.row);
-        Ok(())
+        Ok((self.row.clone(), self.plaintext.clone()))
     }
 }
 
@@ -143,36 +144,35 @@ pub enum Change {
 ///
 /// # Errors
 /// 404 as [`get`]; 403 for scopes that the caller does not hold, and for rotating a broader key.
-pub async fn change(
+pub fn change(
     keys: &Keys,
     call: Call,
     id: ApiKeyId,
     change: Change,
-) -> Result<(api_key::Model, Option<SecretString>), Refusal> {
-    call.principal.require_scope("keys:write")?;
-    let minted = match change {
-        Change::Rotate => Some(text::mint(&keys.registry.current().settings.api_keys.prefix)?),
-        Change::Edit(_) | Change::Revoke => None,
-    };
-    let fresh = minted.as_ref().map(|minted| (minted.prefix.clone(), minted.hash.0.to_vec()));
-    let tenant = call.tenant.id;
-    let forget = keys.forget_verdicts.clone();
-    let row = keys.lanes.run(tenant, ChangeKey { call, id, change, fresh, forget }).await?;
-    Ok((row, minted.map(|minted| minted.plaintext)))
+) -> Planned<'_, impl Command<Output = (api_key::Model, Option<SecretString>)>> {
+    keys.lanes.plan(async move {
+        call.principal.require_scope("keys:write")?;
+        let fresh = match change {
+            Change::Rotate => Some(text::mint(&keys.registry.current().settings.api_keys.prefix)?),
+            Change::Edit(_) | Change::Revoke => None,
+        };
+        let forget = keys.forget_verdicts.clone();
+        Ok((call.tenant.id, ChangeKey { call, id, change, fresh, forget }))
+    })
 }
 
 struct ChangeKey {
     call: Call,
     id: ApiKeyId,
     change: Change,
-    fresh: Option<(String, Vec<u8>)>,
+    fresh: Option<text::MintedKey>,
     forget: Arc<dyn Fn() + Send + Sync>,
 }
 
 impl Command for ChangeKey {
-    type Output = api_key::Model;
+    type Output = (api_key::Model, Option<SecretString>);
 
-    async fn decide(&self, work: &mut Work<'_>) -> Decision<api_key::Model> {
+    async fn decide(&self, work: &mut Work<'_>) -> Decision<Self::Output> {
         let conn = work.conn();
         let mut row = self.reachable(work).await?;
         let kind = match (&self.change, &self.fresh) {
@@ -183,10 +183,10 @@ impl Command for ChangeKey {
                 store::api_keys::edit(conn, self.id, to).await?;
                 "api_key.edited"
             }
-            (Change::Rotate, Some((prefix, hash))) => {
+            (Change::Rotate, Some(fresh)) => {
                 require_within(&self.call.principal, &row.scopes)?;
-                store::api_keys::rotate(conn, self.id, hash, prefix).await?;
-                row.prefix.clone_from(prefix);
+                store::api_keys::rotate(conn, self.id, &fresh.hash.0, &fresh.prefix).await?;
+                row.prefix.clone_from(&fresh.prefix);
                 "api_key.rotated"
             }
             (Change::Rotate, None) => return Err(Refusal::Internal.into()),
@@ -200,7 +200,7 @@ impl Command for ChangeKey {
         told(work, &self.call, kind, &row);
         let forget = self.forget.clone();
         work.after_commit(move || forget());
-        Ok(row)
+        Ok((row, self.fresh.as_ref().map(|fresh| fresh.plaintext.clone())))
     }
 }
 

@@ -36,13 +36,7 @@ async fn personal(keys: &Keys, id: ApiKeyId) -> Result<(), StoreError> {
             Ok::<_, StoreError>(store::api_keys::revoke(tx.conn(), id, now).await?)
         }
         .await;
-        match done {
-            Ok(_) => tx.commit().await,
-            Err(error) => {
-                tx.rollback().await;
-                Err(error)
-            }
-        }
+        tx.end(done).await.map(drop)
     };
     super::create::on_runtime(keys, revoking).await
 }

@@ -34,11 +34,5 @@ async fn queue_again(store: &Store, tenant: TenantId, which: Option<OutboxId>) -
         Ok::<_, StoreError>(count)
     }
     .await;
-    match done {
-        Ok(count) => tx.commit().await.map(|()| count),
-        Err(error) => {
-            tx.rollback().await;
-            Err(error)
-        }
-    }
+    tx.end(done).await
 }

@@ -186,13 +186,7 @@ async fn settle_group(deps: &Deps, group: &BTreeMap<TenantId, Vec<Settled>>) -> 
         Ok(skew)
     }
     .await;
-    match settled {
-        Ok(skew) => tx.commit().await.map(|()| skew),
-        Err(error) => {
-            tx.rollback().await;
-            Err(error)
-        }
-    }
+    tx.end(settled).await
 }
 
 /// Renews leases, and queues mails again whose lease ran out. Ours are renewed first, so that a clock that
@@ -218,16 +212,8 @@ async fn leases(deps: &Deps, round: &Round, done: &mut Done) -> Result<(), Store
         Ok(skew)
     }
     .await;
-    match written {
-        Ok(skew) => {
-            done.skew = skew;
-            tx.commit().await
-        }
-        Err(error) => {
-            tx.rollback().await;
-            Err(error)
-        }
-    }
+    done.skew = tx.end(written).await?;
+    Ok(())
 }
 
 /// Forgets some of the mails that ended long ago. Ids carry the wall clock's time, so that is what counts.
@@ -243,15 +229,7 @@ async fn prune(deps: &Deps) -> Result<(), StoreError> {
         )
     }
     .await;
-    match pruned {
-        Ok(0) => drop(tx.rollback().await),
-        Ok(_) => tx.commit().await?,
-        Err(error) => {
-            tx.rollback().await;
-            return Err(error);
-        }
-    }
-    Ok(())
+    tx.end(pruned).await.map(drop)
 }
 
 /// A tenant's part of a claim.
@@ -268,20 +246,13 @@ async fn claim(deps: &Deps, room: Room, done: &mut Done) -> Result<(), StoreErro
     let Ok(random) = random::bytes::<16>() else { return Ok(()) };
     let token = uuid::Builder::from_random_bytes(random).into_uuid();
     let tx = deps.store.system_write().await?;
-    match claim_parts(deps, &tx, &parts, token).await {
-        Ok((skew, rows)) => {
-            tx.commit().await?;
-            done.skew = skew;
-            let asked: usize = parts.iter().map(|part| part.share).sum();
-            done.more = !rows.is_empty() && rows.len() < asked;
-            done.claimed = rows;
-            Ok(())
-        }
-        Err(error) => {
-            tx.rollback().await;
-            Err(error)
-        }
-    }
+    let claimed = claim_parts(deps, &tx, &parts, token).await;
+    let (skew, rows) = tx.end(claimed).await?;
+    done.skew = skew;
+    let asked: usize = parts.iter().map(|part| part.share).sum();
+    done.more = !rows.is_empty() && rows.len() < asked;
+    done.claimed = rows;
+    Ok(())
 }
 
 async fn claim_parts(

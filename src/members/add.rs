@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::Members;
 use crate::{
-    actors::{Command, Decision, Work},
+    actors::{Command, Decision, Planned, Work},
     config::settings,
     domain::{Refusal, Scope},
     identity::Call,
@@ -19,16 +19,18 @@ use crate::{
 ///
 /// # Errors
 /// 404 for strangers, 403 by rank, 409 `ALREADY_MEMBER` or `SEAT_LIMIT_REACHED`, 422 `NOT_TENANT_MEMBER`.
-pub async fn add(
+pub fn add(
     members: &Members,
     call: Call,
     scope: Scope,
     user: UserId,
     role: Role,
-) -> Result<entity::Millis, Refusal> {
-    call.principal.require_scope("members:write")?;
-    let tenant = call.tenant.clone();
-    members.lanes.run(tenant.id, AddMember { tenant, call, scope, user, role }).await
+) -> Planned<'_, impl Command<Output = entity::Millis>> {
+    members.lanes.plan(async move {
+        call.principal.require_scope("members:write")?;
+        let tenant = call.tenant.clone();
+        Ok((tenant.id, AddMember { tenant, call, scope, user, role }))
+    })
 }
 
 struct AddMember {

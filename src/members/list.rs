@@ -4,6 +4,7 @@ use std::{fmt, str::FromStr};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use entity::{Millis, TenantId, UserId};
+use sea_orm::{ConnectionTrait, DbErr};
 
 pub use crate::store::members::Member;
 
@@ -52,28 +53,37 @@ pub struct Page {
 /// [`Refusal::NotFound`] for somebody who is none.
 pub async fn one(members: &Members, tenant: TenantId, scope: Scope, user: UserId) -> Result<Member, Refusal> {
     let known_to = members.clone();
-    let found = members.store.read(async move |db| {
-        let known = known_to.visible(tenant, store::users::find(&db, &user).await?);
-        Ok(match scope {
-            Scope::Org => store::members::tenant_member(&db, tenant, &user).await?.map(|row| Member {
+    let found = members.store.read(async move |db| member(&known_to, &db, tenant, scope, &user).await);
+    found.await?.ok_or(Refusal::NotFound)
+}
+
+/// One member, if they are one.
+pub(super) async fn member(
+    members: &Members,
+    conn: &impl ConnectionTrait,
+    tenant: TenantId,
+    scope: Scope,
+    user: &UserId,
+) -> Result<Option<Member>, DbErr> {
+    let known = members.visible(tenant, store::users::find(conn, user).await?);
+    Ok(match scope {
+        Scope::Org => store::members::tenant_member(conn, tenant, user).await?.map(|row| Member {
+            user_id: row.user_id,
+            role: row.role,
+            joined_at: row.inserted_at,
+            added_by: row.added_by,
+            user: known,
+        }),
+        Scope::Workspace(id) => {
+            store::members::workspace_member(conn, tenant, id, user).await?.map(|row| Member {
                 user_id: row.user_id,
                 role: row.role,
                 joined_at: row.inserted_at,
                 added_by: row.added_by,
                 user: known,
-            }),
-            Scope::Workspace(id) => {
-                store::members::workspace_member(&db, tenant, id, &user).await?.map(|row| Member {
-                    user_id: row.user_id,
-                    role: row.role,
-                    joined_at: row.inserted_at,
-                    added_by: row.added_by,
-                    user: known,
-                })
-            }
-        })
-    });
-    found.await?.ok_or(Refusal::NotFound)
+            })
+        }
+    })
 }
 
 /// Rows of one answer at most.

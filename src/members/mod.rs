@@ -4,6 +4,7 @@
 
 pub mod add;
 pub mod list;
+mod rank;
 pub mod remove;
 mod revoke_unsendable;
 pub mod set_role;

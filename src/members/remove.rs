@@ -7,8 +7,8 @@ use serde_json::json;
 
 use super::{
     Members,
+    rank::{held_below, last_owner},
     revoke_unsendable::{RevokeUnsendable, revoke_addressed},
-    set_role::last_owner,
 };
 use crate::{
     actors::{Command, Decision, Stop, Work},
@@ -44,21 +44,7 @@ impl Command for Remove {
 
     async fn decide(&self, work: &mut Work<'_>) -> Decision<()> {
         let (conn, tenant) = (work.conn(), work.tenant());
-        let current = store::members::standing(conn, tenant, &self.user, self.scope.workspace()).await?;
-        let held = match self.scope {
-            Scope::Org => current.tenant,
-            Scope::Workspace(_) => current.workspace,
-        };
-        if let Authority::Caller(call) = &self.by {
-            let standing = call.standing(conn, self.scope.workspace()).await?;
-            call.require_member(standing)?;
-            let rank = standing.ceiling(self.scope);
-            let leaves = call.user_id() == Some(&self.user);
-            if !leaves && (rank < Some(Role::Admin) || rank < held) {
-                return Err(Refusal::Forbidden("your rank does not allow that removal").into());
-            }
-        }
-        let held = held.ok_or(Refusal::NotFound)?;
+        let held = held_below(work, &self.by, self.scope, &self.user, None).await?;
         if held == Role::Owner && last_owner(work, self.scope, &self.user).await? {
             return Err(Refusal::LastOwner.into());
         }

@@ -3,7 +3,11 @@
 use entity::{Role, UserId};
 use serde_json::json;
 
-use super::{Members, revoke_unsendable::RevokeUnsendable};
+use super::{
+    Members,
+    rank::{held_below, last_owner},
+    revoke_unsendable::RevokeUnsendable,
+};
 use crate::{
     actors::{Command, Decision, Work},
     domain::{Refusal, Scope},
@@ -40,20 +44,7 @@ impl Command for SetRole {
 
     async fn decide(&self, work: &mut Work<'_>) -> Decision<()> {
         let (conn, tenant) = (work.conn(), work.tenant());
-        let current = store::members::standing(conn, tenant, &self.user, self.scope.workspace()).await?;
-        let held = match self.scope {
-            Scope::Org => current.tenant,
-            Scope::Workspace(_) => current.workspace,
-        };
-        if let Authority::Caller(call) = &self.by {
-            let standing = call.standing(conn, self.scope.workspace()).await?;
-            call.require_member(standing)?;
-            let rank = standing.ceiling(self.scope);
-            if rank < Some(Role::Admin) || rank < Some(self.role) || rank < held {
-                return Err(Refusal::Forbidden("your rank does not allow that change").into());
-            }
-        }
-        let held = held.ok_or(Refusal::NotFound)?;
+        let held = held_below(work, &self.by, self.scope, &self.user, Some(self.role)).await?;
         if held == self.role {
             return Ok(());
         }
@@ -86,21 +77,4 @@ impl Command for SetRole {
         }
         Ok(())
     }
-}
-
-/// Whether this owner is the only one of the scope.
-pub(super) async fn last_owner(
-    work: &Work<'_>,
-    scope: Scope,
-    user: &UserId,
-) -> Result<bool, store::StoreError> {
-    Ok(match scope {
-        Scope::Org => {
-            let owners = store::members::tenant_owners(work.conn(), work.tenant()).await?;
-            owners.len() < 2 && owners.contains(user)
-        }
-        Scope::Workspace(id) => {
-            store::members::solely_owned_workspaces(work.conn(), work.tenant(), user).await?.contains(&id)
-        }
-    })
 }

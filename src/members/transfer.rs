@@ -5,23 +5,25 @@ use std::sync::Arc;
 use entity::{Role, UserId};
 use serde_json::json;
 
-use super::{Members, revoke_unsendable::RevokeUnsendable};
+use super::{Members, list, list::Member, revoke_unsendable::RevokeUnsendable};
 use crate::{
-    actors::{Command, Decision, Work},
+    actors::{Command, Decision, Planned, Work},
     config::settings,
-    domain::Refusal,
+    domain::{Refusal, Scope},
     identity::Call,
     store::{self, events::NewEvent},
 };
 
-/// Makes a member owner in the caller's place.
+/// Makes a member owner in the caller's place; gives them as they are then.
 ///
 /// # Errors
 /// 404 for strangers, 403 for anybody but an owner, 422 `NOT_TENANT_MEMBER`.
-pub async fn transfer(members: &Members, call: Call, to: UserId) -> Result<(), Refusal> {
-    call.principal.require_scope("members:write")?;
-    let tenant = call.tenant.clone();
-    members.lanes.run(tenant.id, Transfer { members: members.clone(), tenant, call, to }).await
+pub fn transfer(members: &Members, call: Call, to: UserId) -> Planned<'_, impl Command<Output = Member>> {
+    members.lanes.plan(async move {
+        call.principal.require_scope("members:write")?;
+        let tenant = call.tenant.clone();
+        Ok((tenant.id, Transfer { members: members.clone(), tenant, call, to }))
+    })
 }
 
 struct Transfer {
@@ -32,9 +34,9 @@ struct Transfer {
 }
 
 impl Command for Transfer {
-    type Output = ();
+    type Output = Member;
 
-    async fn decide(&self, work: &mut Work<'_>) -> Decision<()> {
+    async fn decide(&self, work: &mut Work<'_>) -> Decision<Member> {
         let (conn, tenant) = (work.conn(), work.tenant());
         let standing = self.call.standing(conn, None).await?;
         if standing.tenant.is_none() {
@@ -48,7 +50,7 @@ impl Command for Transfer {
             return Err(Refusal::NotTenantMember.into());
         }
         if from == self.to {
-            return Ok(());
+            return self.owner(work).await;
         }
         let now = work.now().await?;
         store::members::set_tenant_role(conn, tenant, &self.to, Role::Owner, now).await?;
@@ -68,6 +70,13 @@ impl Command for Transfer {
             after: None,
         };
         unsendable.revoke_some(work).await?;
-        Ok(())
+        self.owner(work).await
+    }
+}
+
+impl Transfer {
+    async fn owner(&self, work: &Work<'_>) -> Decision<Member> {
+        let owner = list::member(&self.members, work.conn(), work.tenant(), Scope::Org, &self.to).await?;
+        Ok(owner.ok_or(Refusal::NotTenantMember)?)
     }
 }

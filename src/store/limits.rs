@@ -4,7 +4,7 @@
 use entity::{Millis, TenantId, limit_counter};
 use sea_orm::{
     ActiveValue::Set,
-    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, ExprTrait, QueryFilter,
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, ExprTrait, QueryFilter, QuerySelect,
     sea_query::{Expr, OnConflict},
 };
 
@@ -81,4 +81,39 @@ pub async fn count(
     .to_owned();
     limit_counter::Entity::insert(row).on_conflict(more).exec_without_returning(conn).await?;
     Ok(())
+}
+
+/// Which counter, without how much was counted.
+pub type CounterId = (TenantId, String, String, Millis);
+
+/// Counters of windows that began before this, in no order.
+///
+/// # Errors
+/// As any statement.
+pub async fn outdated(
+    conn: &impl ConnectionTrait,
+    before: Millis,
+    most: u64,
+) -> Result<Vec<CounterId>, DbErr> {
+    let rows = limit_counter::Entity::find()
+        .filter(limit_counter::Column::WindowStart.lt(before))
+        .limit(most)
+        .all(conn)
+        .await?;
+    Ok(rows.into_iter().map(|row| (row.tenant_id, row.kind, row.subject, row.window_start)).collect())
+}
+
+/// Forgets these counters; tells how many there were.
+///
+/// # Errors
+/// As any statement.
+pub async fn prune(conn: &impl ConnectionTrait, counters: Vec<CounterId>) -> Result<u64, DbErr> {
+    let key = Expr::tuple([
+        Expr::col(limit_counter::Column::TenantId),
+        Expr::col(limit_counter::Column::Kind),
+        Expr::col(limit_counter::Column::Subject),
+        Expr::col(limit_counter::Column::WindowStart),
+    ]);
+    let forget = limit_counter::Entity::delete_many().filter(key.in_tuples(counters));
+    Ok(forget.exec(conn).await?.rows_affected)
 }

@@ -10,6 +10,7 @@ mod connect;
 pub mod deliveries;
 mod error;
 pub mod events;
+pub mod idempotency;
 pub mod invites;
 pub mod limits;
 pub mod members;

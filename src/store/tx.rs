@@ -153,6 +153,20 @@ impl Tx {
         Ok(committed?)
     }
 
+    /// Commits what went well, rolls back what did not.
+    ///
+    /// # Errors
+    /// What went wrong; or the commit, and then the outcome is unknown.
+    pub async fn end<T>(self, done: Result<T, StoreError>) -> Result<T, StoreError> {
+        match done {
+            Ok(done) => self.commit().await.map(|()| done),
+            Err(error) => {
+                self.rollback().await;
+                Err(error)
+            }
+        }
+    }
+
     /// Rolls back, awaited; tells whether the connection is still good.
     pub async fn rollback(self) -> bool {
         self.deadline.disarm();

@@ -6,7 +6,12 @@ pub mod grant_owner;
 pub mod own;
 pub mod sync;
 
-use crate::{actors::Lanes, store::Store};
+use entity::TenantId;
+
+use crate::{
+    actors::{Command, Decision, Lanes, Planned, Reply, Work},
+    store::Store,
+};
 
 /// The use cases and what they need; clones share it.
 #[derive(Clone)]
@@ -26,5 +31,24 @@ impl Tenants {
     /// Answers whoever waits for events, from now on at once: the server stops.
     pub fn stop_waiting(&self) {
         self.waiters.stop();
+    }
+
+    /// A change that changes nothing and gives this reply: for keeping it where there is nothing else to do.
+    pub fn tell(
+        &self,
+        tenant: TenantId,
+        reply: Reply,
+    ) -> Planned<'static, impl Command<Output = Reply> + use<>> {
+        self.lanes.plan(async move { Ok((tenant, Tell(reply))) })
+    }
+}
+
+struct Tell(Reply);
+
+impl Command for Tell {
+    type Output = Reply;
+
+    async fn decide(&self, _: &mut Work<'_>) -> Decision<Reply> {
+        Ok(self.0.clone())
     }
 }

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::Workspaces;
 use crate::{
-    actors::{Command, Decision, Work},
+    actors::{Command, Decision, Planned, Work},
     domain::Refusal,
     identity::Call,
     store::{self, events::NewEvent, members::Origin},
@@ -37,14 +37,15 @@ pub struct NewWorkspace {
 ///
 /// # Errors
 /// 404 for strangers, 403 below admin, 409 for a name that is taken.
-pub async fn create(
+pub fn create(
     workspaces: &Workspaces,
     call: Call,
     new: NewWorkspace,
-) -> Result<(workspace::Model, bool), Refusal> {
-    call.principal.require_scope("workspaces:write")?;
-    let tenant = call.tenant.id;
-    workspaces.lanes.run(tenant, CreateWorkspace { call, new }).await
+) -> Planned<'_, impl Command<Output = (workspace::Model, bool)>> {
+    workspaces.lanes.plan(async move {
+        call.principal.require_scope("workspaces:write")?;
+        Ok((call.tenant.id, CreateWorkspace { call, new }))
+    })
 }
 
 struct CreateWorkspace {

@@ -243,7 +243,9 @@ async fn on_a_platform_host_an_answer_is_for_the_pages_of_its_tenant(server: Tes
             from(server.preview(&at_acme)).await,
             // a link shows its own tenant, whatever the header says
             from(server.preview(&at_acme)).header("x-miosa-tenant", "globex").await,
-            from(server.accept(&at_acme, &bob)).await,
+            from(server.accept(&at_acme, &bob)).header("idempotency-key", "once").await,
+            // told again, it is of the same tenant
+            from(server.accept(&at_acme, &bob)).header("idempotency-key", "once").await,
         ] {
             assert_eq!((answer.status, reader(&answer)), (200, acmes), "{}", answer.text());
         }

@@ -32,6 +32,7 @@ both_engines!(
         .tenant("acme", "invites.seats", 3)
         .tenant("globex", "invites.seats", 3),
     names_of_one_are_free_for_the_other => hostile(),
+    the_name_of_the_other_is_as_unknown_as_any => hostile(),
     a_call_for_what_is_the_others_enters_no_lane => hostile().process(),
 );
 
@@ -322,6 +323,32 @@ async fn names_of_one_are_free_for_the_other(server: TestServer) {
     assert_ne!(one["id"], two["id"]);
     assert!(two.get("reused").is_none(), "{two}");
     assert_eq!((&one["tenant_id"], &two["tenant_id"]), (&json!(ACME), &json!(GLOBEX)));
+}
+
+/// Whatever globex names, the answer is that of a name which is nobody's: in the header and in the path.
+async fn the_name_of_the_other_is_as_unknown_as_any(server: TestServer) {
+    server.get("/api/v1/tenant/members").by(&owner_of_acme()).await.expect(200);
+    let ground = Ground::globex(&server);
+    let never = uuid::Uuid::now_v7().to_string();
+    for route in ROUTES.iter().filter(|route| !route.id.starts_with("preview_")) {
+        for (real, nobody) in [("acme", "nobody"), (ACME, never.as_str())] {
+            let path = ground.filled(route.path).await;
+            let mut answers = Vec::new();
+            for name in [real, nobody] {
+                let call = ground.ask_at(*route, &path).await.by(&globex_owner());
+                answers.push(call.header("x-miosa-tenant", name).await);
+            }
+            assert_eq!(answers[0].anonymous(), answers[1].anonymous(), "{} naming {real}", route.id);
+            if route.path.contains("<tenant>") {
+                let mut answers = Vec::new();
+                for name in [real, nobody] {
+                    let path = ground.filled(&route.path.replace("<tenant>", name)).await;
+                    answers.push(ground.ask_at(*route, &path).await.by(&globex_owner()).await);
+                }
+                assert_eq!(answers[0].anonymous(), answers[1].anonymous(), "{} at {real}", route.id);
+            }
+        }
+    }
 }
 
 async fn a_call_for_what_is_the_others_enters_no_lane(server: TestServer) {

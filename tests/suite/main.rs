@@ -59,6 +59,7 @@ mod foreign_ids;
 mod granting;
 mod hostile_tenants;
 mod hosts;
+mod idempotency;
 mod identity;
 mod invitations;
 mod landing_pages;

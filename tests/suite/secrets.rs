@@ -101,7 +101,10 @@ async fn no_secret_is_left_behind(server: TestServer) {
             let invited = server.invite(kind, &by, who.email(), "member").await;
             server.preview(&invited).on(ACME_HOST).await.expect(200);
             assert_eq!(server.get(&kind.page(&invited.token)).on(ACME_HOST).await.status, 200);
-            let rotated = server.resend(&invited, &by, &json!({ "rotate": true })).await.expect(200);
+            let once = format!("a-key-of-the-caller-{kind:?}-{at}");
+            let rotated = server.resend(&invited, &by, &json!({ "rotate": true }));
+            let rotated = rotated.header("idempotency-key", &once).await.expect(200);
+            secrets.push(once);
             let url = rotated["invite_url"].as_str().unwrap();
             let live = crate::support::Invited { token: token_of(url), ..invited.clone() };
             match what {

@@ -3,6 +3,7 @@
 
 mod batches;
 mod lanes;
+mod once;
 
 use std::{
     future::Future,

@@ -108,6 +108,27 @@ pub(super) fn tenant_header() -> Parameter {
         .build()
 }
 
+pub(super) fn idempotency_header() -> Parameter {
+    let key = ObjectBuilder::new()
+        .schema_type(Type::String)
+        .min_length(Some(1))
+        .max_length(Some(255))
+        .pattern(Some("^[!-~]+$"))
+        .examples(["7d1f0c52-8a3e-4b6f-9c1d-2e5a4b3c6d7e"])
+        .build();
+    ParameterBuilder::new()
+        .name("Idempotency-Key")
+        .parameter_in(ParameterIn::Header)
+        .required(Required::False)
+        .description(Some(
+            "Makes the call safe to repeat: for 24 hours the same caller's same request with the same key gets \
+             the answer of the first, with `Idempotency-Replayed: true`. 1 to 255 visible ASCII characters that \
+             nobody can guess, such as a UUID. Refusals are not kept.",
+        ))
+        .schema(Some(key))
+        .build()
+}
+
 /// Adds formats, examples and closed sets to the fields of a schema, however deep.
 pub(super) fn describe_schema(of: &str, schema: &mut Schema) {
     // a schema around another is named after both

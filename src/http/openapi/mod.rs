@@ -29,7 +29,9 @@ const ABOUT: &str = "Invitations and memberships for multi-tenant applications.
 **Errors** have one shape, told by `code`; quote `request_id` (also the header `X-Request-Id`) when asking about one. \
 Whatever does not exist for the caller is 404, whether or not it exists.
 
-**Repeating** is safe: creating an invite that waits already gives the same one, accepting twice says so.";
+**Repeating** is safe: creating an invite that waits already gives the same one, accepting twice says so. A POST with \
+an `Idempotency-Key` is answered once: for 24 hours the same request gets the same answer, byte for byte, with \
+`Idempotency-Replayed: true`, and nothing is done again.";
 
 /// Bodies that may be left out: nothing in them is needed.
 const OPTIONAL: [&str; 3] = ["Empty", "DeclineInvite", "ResendInvite"];
@@ -84,22 +86,23 @@ fn complete(document: &mut Document) {
         }
     }
     for (path, item) in &mut document.paths.paths {
-        for operation in operations(item) {
-            for shared in complete_operation(path, operation) {
+        for (post, operation) in operations(item) {
+            for shared in complete_operation(path, post, operation) {
                 components.responses.insert(shared.name, shared.response.into());
             }
         }
     }
 }
 
-fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
-    [&mut item.get, &mut item.post, &mut item.put, &mut item.patch, &mut item.delete]
-        .into_iter()
-        .filter_map(Option::as_mut)
+/// The operations of a path, each with whether it is a POST.
+fn operations(item: &mut PathItem) -> impl Iterator<Item = (bool, &mut Operation)> {
+    let others = [&mut item.get, &mut item.put, &mut item.patch, &mut item.delete];
+    let posts = std::iter::once((true, &mut item.post));
+    posts.chain(others.map(|other| (false, other))).filter_map(|(post, found)| Some((post, found.as_mut()?)))
 }
 
 /// Replaces the range that stands for every refusal by the refusals themselves; gives what they refer to.
-fn complete_operation(path: &str, operation: &mut Operation) -> Vec<refusals::Shared> {
+fn complete_operation(path: &str, post: bool, operation: &mut Operation) -> Vec<refusals::Shared> {
     let open = operation.security.as_ref().is_some_and(|needed| needed.iter().all(is_nothing));
     let parameters = operation.parameters.get_or_insert_default();
     let mut takes_query = false;
@@ -112,6 +115,9 @@ fn complete_operation(path: &str, operation: &mut Operation) -> Vec<refusals::Sh
     if !open {
         parameters.push(fields::tenant_header().into());
     }
+    if post {
+        parameters.push(fields::idempotency_header().into());
+    }
     if let Some(RefOr::T(body)) = &mut operation.request_body
         && body.content.values().any(may_be_left_out)
     {
@@ -122,6 +128,7 @@ fn complete_operation(path: &str, operation: &mut Operation) -> Vec<refusals::Sh
         id: operation.operation_id.as_deref().unwrap_or_default(),
         tag: operation.tags.iter().flatten().next().map_or("", String::as_str),
         open,
+        post,
         takes_body: operation.request_body.is_some(),
         takes_query,
     };
@@ -236,6 +243,16 @@ mod tests {
         let body = |path: &str| document["paths"][path]["post"]["requestBody"]["required"].clone();
         assert_eq!(body("/api/v1/invites/{token}/accept"), false);
         assert_eq!(body("/api/v1/workspaces"), true);
+    }
+
+    #[test]
+    fn every_post_takes_an_idempotency_key_and_nothing_else_does() {
+        let document = json();
+        for (method, path, operation) in all(&document) {
+            let parameters = operation["parameters"].as_array().unwrap();
+            let takes = parameters.iter().any(|parameter| parameter["name"] == "Idempotency-Key");
+            assert_eq!(takes, method == "POST", "{method} {path}");
+        }
     }
 
     #[actix_web::test]

@@ -26,6 +26,8 @@ pub(super) struct Shape<'a> {
     pub tag: &'a str,
     /// Needs no credential.
     pub open: bool,
+    /// Is a POST, and so takes an `Idempotency-Key`.
+    pub post: bool,
     pub takes_body: bool,
     pub takes_query: bool,
 }
@@ -113,6 +115,9 @@ fn general(shape: &Shape<'_>) -> Vec<Refusal> {
         all.push(Refusal::Unauthenticated("the token has expired"));
         all.push(Refusal::Forbidden("this needs an admin"));
         all.push(Refusal::InsufficientScope("invites:write"));
+    }
+    if shape.post {
+        all.push(Refusal::IdempotencyKeyReused);
     }
     if shape.takes_body {
         all.push(Refusal::RequestTimeout);

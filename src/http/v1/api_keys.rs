@@ -17,6 +17,7 @@ use crate::{
     http::{
         error::ApiError,
         extract::{Body, Caller, id},
+        once::{self, Once},
     },
     keys::own::{self, Change, Wanted},
 };
@@ -150,7 +151,11 @@ pub struct KeyList {
         (status = "4XX", description = "Refused", body = ErrorBody),
         (status = 503, description = "Not now", body = ErrorBody)))]
 #[post("/api-keys")]
-pub async fn create_api_key(caller: Caller, body: Body<CreateKey>) -> Result<HttpResponse, ApiError> {
+pub async fn create_api_key(
+    caller: Caller,
+    body: Body<CreateKey>,
+    once: Once,
+) -> Result<HttpResponse, ApiError> {
     if body.0.key_type.as_deref().is_some_and(|kind| kind != "user") {
         return Err(Refusal::Forbidden("only keys of type user are made here").into());
     }
@@ -159,7 +164,7 @@ pub async fn create_api_key(caller: Caller, body: Body<CreateKey>) -> Result<Htt
         scopes: scopes(body.0.scopes)?,
         expires_at: Some(end(body.0.expires_at)?),
     };
-    minted(caller, wanted).await
+    minted(caller, wanted, once).await
 }
 
 /// Make a key with scopes, named after a person in your own system.
@@ -174,18 +179,21 @@ pub async fn create_api_key(caller: Caller, body: Body<CreateKey>) -> Result<Htt
 pub async fn create_scoped_api_key(
     caller: Caller,
     body: Body<CreateScopedKey>,
+    once: Once,
 ) -> Result<HttpResponse, ApiError> {
     let scopes = scopes(body.0.scopes)?.filter(|scopes| !scopes.is_empty());
     let scopes = scopes.ok_or_else(|| Refusal::field("scopes", "must name at least one"))?;
     let name = body::name("external_user_id", body.0.external_user_id)?;
     let wanted = Wanted { name: Some(name), scopes: Some(scopes), expires_at: Some(end(body.0.expires_at)?) };
-    minted(caller, wanted).await
+    minted(caller, wanted, once).await
 }
 
-async fn minted(caller: Caller, wanted: Wanted) -> Result<HttpResponse, ApiError> {
+async fn minted(caller: Caller, wanted: Wanted, once: Once) -> Result<HttpResponse, ApiError> {
     let (state, call) = caller.within_own().await?;
-    let (row, text) = own::mint(&state.keys, call, wanted).await?;
-    Ok(HttpResponse::Created().json(BareAndData::from(KeyBody::of(&row, Some(&text)))))
+    let minting = own::mint(&state.keys, call, wanted);
+    let answer =
+        once.answer(minting, |(row, text)| once::created(&BareAndData::from(KeyBody::of(&row, Some(&text)))));
+    Ok(answer.await?)
 }
 
 /// List the caller's keys; all of the tenant for its owners and admins.
@@ -250,11 +258,17 @@ pub async fn edit_api_key(
         (status = "4XX", description = "Refused", body = ErrorBody),
         (status = 503, description = "Not now", body = ErrorBody)))]
 #[post("/api-keys/{key_id}/rotate")]
-pub async fn rotate_api_key(caller: Caller, path: web::Path<String>) -> Result<HttpResponse, ApiError> {
+pub async fn rotate_api_key(
+    caller: Caller,
+    path: web::Path<String>,
+    once: Once,
+) -> Result<HttpResponse, ApiError> {
     let key: ApiKeyId = id(&path)?;
     let (state, call) = caller.within_own().await?;
-    let (row, text) = own::change(&state.keys, call, key, Change::Rotate).await?;
-    Ok(HttpResponse::Ok().json(BareAndData::from(KeyBody::of(&row, text.as_ref()))))
+    let rotating = own::change(&state.keys, call, key, Change::Rotate);
+    let answer =
+        once.answer(rotating, |(row, text)| once::ok(&BareAndData::from(KeyBody::of(&row, text.as_ref()))));
+    Ok(answer.await?)
 }
 
 /// Revoke a key, at once.

@@ -1,7 +1,7 @@
 //! Invitations on the wire of the family `/api/v1/invitations`: everything inside `success` and `data`, places and
 //! roles as objects with a name.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use entity::{InviteStatus, Millis, Role, WorkspaceId, invite};
 use serde::{Deserialize, Serialize};
@@ -106,20 +106,20 @@ pub struct InvitationBody {
 }
 
 /// Names that go with rows.
-pub struct Names<'a> {
+pub struct Names {
     /// Tenants as configured now.
-    pub snapshot: &'a Snapshot,
+    pub snapshot: Arc<Snapshot>,
     /// Workspaces by id.
     pub workspaces: BTreeMap<WorkspaceId, String>,
 }
 
-impl Names<'_> {
+impl Names {
     fn organization(&self, id: entity::TenantId) -> Place {
         let name = self.snapshot.tenant(id).map(|tenant| tenant.name.clone()).unwrap_or_default();
         Place { id: id.0, name }
     }
 
-    fn workspace(&self, id: Option<WorkspaceId>) -> Option<Place> {
+    pub(super) fn workspace(&self, id: Option<WorkspaceId>) -> Option<Place> {
         let name = |id| self.workspaces.get(&id).cloned().unwrap_or_default();
         id.map(|id| Place { id: id.0, name: name(id) })
     }
@@ -128,7 +128,7 @@ impl Names<'_> {
 impl InvitationBody {
     /// A row as seen at this time.
     #[must_use]
-    pub fn of(row: &invite::Model, names: &Names<'_>, now: Millis) -> Self {
+    pub fn of(row: &invite::Model, names: &Names, now: Millis) -> Self {
         let time = |at: Option<Millis>| at.map(rfc3339);
         Self {
             id: row.id.0,
@@ -166,7 +166,7 @@ pub struct InvitationList {
 impl InvitationList {
     /// A page as seen at this time.
     #[must_use]
-    pub fn of(page: &Page, names: &Names<'_>, now: Millis) -> Self {
+    pub fn of(page: &Page, names: &Names, now: Millis) -> Self {
         Self {
             invitations: page.invites.iter().map(|row| InvitationBody::of(row, names, now)).collect(),
             total: page.total,
@@ -183,6 +183,16 @@ pub struct OneInvitation {
     /// Its link, where it was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub invite_url: Option<String>,
+}
+
+impl OneInvitation {
+    /// A row with its link.
+    #[must_use]
+    pub fn linked(row: &invite::Model, url: String, names: &Names, now: Millis) -> Self {
+        let mut invitation = InvitationBody::of(row, names, now);
+        invitation.invite_url = Some(url.clone());
+        Self { invitation, invite_url: Some(url) }
+    }
 }
 
 /// What a link shows: names without ids, never the inviter's address or the personal message.
@@ -313,7 +323,7 @@ impl Joined {
 
     /// What an acceptance made.
     #[must_use]
-    pub fn by(accepted: &Accepted, names: &Names<'_>, user_id: String) -> Self {
+    pub fn by(accepted: &Accepted, names: &Names, user_id: String) -> Self {
         Self::of(&accepted.tenant, names.workspace(accepted.workspace_id), accepted.role, user_id)
     }
 }

@@ -10,8 +10,8 @@ use super::{
     event_body::{HistoryBody, InvitationEvents},
     invitation_body::{
         DeclinedInvitation, FoundInvitation, InvitationBody, InvitationList, InvitationPreview, InviteAnswer,
-        InviteMember, Joined, Names, OneInvitation, Place, PreviewedInvitation, RevokedInvitation, Success,
-        by_name, workspaces_of,
+        InviteMember, Joined, Names, OneInvitation, PreviewedInvitation, RevokedInvitation, Success, by_name,
+        workspaces_of,
     },
     invite_body::{EditInvite, ResendInvite},
     links::{self, DeclineInvite},
@@ -23,13 +23,15 @@ use crate::{
     http::{
         error::{ApiError, Family},
         extract::{Body, Caller, Visitor, id},
+        once::{self, Once},
         state::State,
     },
     invites::{
+        accept::Accepted,
         create::{self, Created},
         edit, history, list,
         preview::preview,
-        proof::{Kind, Presented},
+        proof::{self, Kind, Presented},
         resend, revoke,
     },
 };
@@ -48,9 +50,7 @@ use crate::{
 pub async fn list_invitations(caller: Caller, asked: ListQuery) -> Result<HttpResponse, ApiError> {
     let (state, principal, tenants) = caller.everywhere().await?;
     let page = list::across(&state.invites, principal, tenants, asked.0).await?;
-    let snapshot = state.registry.current();
-    let workspaces = list::workspace_names(&state.invites, workspaces_of(&page.invites)).await?;
-    let names = Names { snapshot: &snapshot, workspaces };
+    let names = names(&state, workspaces_of(&page.invites)).await?;
     Ok(ok(InvitationList::of(&page, &names, state.store.clock().now())))
 }
 
@@ -70,26 +70,28 @@ pub async fn invite_member(
     caller: Caller,
     path: web::Path<String>,
     body: Body<InviteMember>,
+    once: Once,
 ) -> Result<HttpResponse, ApiError> {
     // read before any tenant is looked at: a stranger learns nothing from what is refused first
     let new = body.0.read()?;
-    let (scope, organisation) = (new.scope, caller.within_named(&path).await?);
-    let (state, call) = organisation;
-    let tenant = call.tenant.clone();
-    match create::create(&state.invites, call, new).await? {
+    let (state, call) = caller.within_named(&path).await?;
+    let (scope, tenant) = (new.scope, call.tenant.clone());
+    let names = names(&state, scope.workspace().into_iter().collect()).await?;
+    let clock = state.store.clock().clone();
+    let creating = create::create(&state.invites, call, new);
+    let answer = once.answer(creating, move |created| match created {
         Created::Invited(row, url) => {
-            let mut invitation = shown(&state, &row).await?;
-            invitation.invite_url = Some(url.clone());
-            let data = InviteAnswer::Invited(Box::new(OneInvitation { invitation, invite_url: Some(url) }));
-            Ok(HttpResponse::Created().json(Success::of(data)))
+            let invited = OneInvitation::linked(&row, url, &names, clock.now());
+            once::created(&Success::of(InviteAnswer::Invited(Box::new(invited))))
         }
-        Created::Added(_) if scope.workspace().is_none() => Err(Refusal::AlreadyMember.into()),
+        Created::Added(_) if scope.workspace().is_none() => Err(Refusal::AlreadyMember),
         Created::Added(member) => {
-            let workspace = place(&state, member.workspace_id).await?;
-            let joined = Joined::of(&tenant, Some(workspace), member.role, member.user_id.0.clone());
-            Ok(ok(InviteAnswer::Added(joined)))
+            let workspace = names.workspace(Some(member.workspace_id));
+            let joined = Joined::of(&tenant, workspace, member.role, member.user_id.0.clone());
+            once::ok(&Success::of(InviteAnswer::Added(joined)))
         }
-    }
+    });
+    Ok(answer.await?)
 }
 
 /// Look at an invitation: by the token of its link, public, as long as it can be accepted; by its id, in any
@@ -169,14 +171,18 @@ pub async fn resend_invitation(
     caller: Caller,
     path: web::Path<String>,
     body: Body<ResendInvite>,
+    once: Once,
 ) -> Result<HttpResponse, ApiError> {
     let invite = id(&path)?;
     let (state, call, scope) = caller.within_invite(invite).await?;
     let rotate = body.0.rotate.unwrap_or(false);
-    let (row, url) = resend::resend(&state.invites, call, scope, invite, rotate).await?;
-    let mut invitation = shown(&state, &row).await?;
-    invitation.invite_url = Some(url.clone());
-    Ok(ok(OneInvitation { invitation, invite_url: Some(url) }))
+    let names = names(&state, scope.workspace().into_iter().collect()).await?;
+    let clock = state.store.clock().clone();
+    let resending = resend::resend(&state.invites, call, scope, invite, rotate);
+    let answer = once.answer(resending, move |(row, url)| {
+        once::ok(&Success::of(OneInvitation::linked(&row, url, &names, clock.now())))
+    });
+    Ok(answer.await?)
 }
 
 /// Accept an invitation by the token of its link: makes the memberships, all or none, exactly once.
@@ -192,14 +198,16 @@ pub async fn accept_invitation(
     caller: Caller,
     token: web::Path<String>,
     _body: Body<Empty>,
+    once: Once,
 ) -> Result<HttpResponse, ApiError> {
-    let accepted = links::accepted(&caller, token.into_inner(), Kind::Any, Family::Standard).await?;
     let state = &caller.at.state;
-    let snapshot = state.registry.current();
-    let ids = accepted.workspace_id.into_iter().collect();
-    let names = Names { snapshot: &snapshot, workspaces: list::workspace_names(&state.invites, ids).await? };
+    let token = token.into_inner();
+    // the answer is kept with the change itself, so what it names is read before
+    let workspace = proof::workspace_of(&state.invites, &token).await?;
+    let names = names(state, workspace.into_iter().collect()).await?;
     let UserId(user) = caller.principal.person()?.id.clone();
-    Ok(ok(Joined::by(&accepted, &names, user)))
+    let reply = move |accepted: Accepted| once::ok(&Success::of(Joined::by(&accepted, &names, user.clone())));
+    links::accepted(&caller, token, Kind::Any, Family::Standard, once, reply).await
 }
 
 /// Decline an invitation, for good: by the token of its link, or by id as in the inbox.
@@ -215,16 +223,17 @@ pub async fn decline_invitation(
     caller: Caller,
     path: web::Path<String>,
     body: Body<DeclineInvite>,
+    once: Once,
 ) -> Result<HttpResponse, ApiError> {
     let note = body::text("note", body.0.note, 500)?;
-    let done = match id::<InviteId>(&path) {
-        Ok(invite) => me::declined(&caller, invite, note).await?,
+    let reply = |done| once::ok(&Success::of(DeclinedInvitation::from(done)));
+    match id::<InviteId>(&path) {
+        Ok(invite) => me::declined(&caller, invite, note, once, reply).await,
         Err(_) => {
             let token = path.into_inner();
-            links::declined(&caller, token, Kind::Any, note, Family::Standard).await?
+            links::declined(&caller, token, Kind::Any, note, Family::Standard, once, reply).await
         }
-    };
-    Ok(ok(DeclinedInvitation::from(done)))
+    }
 }
 
 /// Read what happened to an invitation, by id: by whom, when, what became of its mails.
@@ -252,13 +261,12 @@ fn ok<T: serde::Serialize>(data: T) -> HttpResponse {
 
 /// A row as this family shows it.
 async fn shown(state: &State, row: &invite::Model) -> Result<InvitationBody, Refusal> {
-    let snapshot = state.registry.current();
-    let workspaces = list::workspace_names(&state.invites, workspaces_of([row])).await?;
-    let names = Names { snapshot: &snapshot, workspaces };
+    let names = names(state, workspaces_of([row])).await?;
     Ok(InvitationBody::of(row, &names, state.store.clock().now()))
 }
 
-async fn place(state: &State, id: WorkspaceId) -> Result<Place, Refusal> {
-    let mut names = list::workspace_names(&state.invites, vec![id]).await?;
-    Ok(Place { id: id.0, name: names.remove(&id).unwrap_or_default() })
+/// What places are called: every organisation, and these workspaces.
+async fn names(state: &State, workspaces: Vec<WorkspaceId>) -> Result<Names, Refusal> {
+    let workspaces = list::workspace_names(&state.invites, workspaces).await?;
+    Ok(Names { snapshot: state.registry.current(), workspaces })
 }

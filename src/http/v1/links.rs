@@ -12,11 +12,13 @@ use super::{
     invite_body::{Data, PreviewBody},
 };
 use crate::{
+    actors::Reply,
     config::settings::{self, Compat},
     domain::Refusal,
     http::{
         error::{ApiError, Family},
         extract::{Body, Caller, Visitor},
+        once::{self, Once},
         state::State,
     },
     invites::{
@@ -179,22 +181,23 @@ pub async fn accept_workspace_invite(
     caller: Caller,
     token: web::Path<String>,
     _body: Body<Empty>,
+    once: Once,
 ) -> Result<HttpResponse, ApiError> {
     let family = workspace_family(&caller.at.state);
-    let accepted = accepted(&caller, token.into_inner(), Kind::Workspace, family).await?;
-    Ok(accepted_answer(&accepted))
+    let reply = |accepted| reply_accepted(&accepted);
+    accepted(&caller, token.into_inner(), Kind::Workspace, family, once, reply).await
 }
 
 /// An acceptance on the wire, by what it was for.
-pub(super) fn accepted_answer(accepted: &Accepted) -> HttpResponse {
+pub(super) fn reply_accepted(accepted: &Accepted) -> Result<Reply, Refusal> {
     match accepted.workspace_id {
-        Some(workspace) => HttpResponse::Ok().json(WorkspaceAccepted {
+        Some(workspace) => once::ok(&WorkspaceAccepted {
             accepted: true,
             workspace_id: Some(workspace.0),
             tenant_id: accepted.tenant.id.0,
             role: accepted.role.as_str(),
         }),
-        None => HttpResponse::Ok().json(OrgAccepted {
+        None => once::ok(&OrgAccepted {
             accepted: true,
             tenant_id: accepted.tenant.id.0,
             role: accepted.role.as_str(),
@@ -217,9 +220,10 @@ pub async fn accept_org_invite(
     caller: Caller,
     token: web::Path<String>,
     _body: Body<Empty>,
+    once: Once,
 ) -> Result<HttpResponse, ApiError> {
-    let accepted = accepted(&caller, token.into_inner(), Kind::Org, Family::OrgLink).await?;
-    Ok(accepted_answer(&accepted))
+    let reply = |accepted| reply_accepted(&accepted);
+    accepted(&caller, token.into_inner(), Kind::Org, Family::OrgLink, once, reply).await
 }
 
 /// Accepts by the token of a link of this kind.
@@ -228,17 +232,18 @@ pub(super) async fn accepted(
     token: String,
     kind: Kind,
     family: Family,
-) -> Result<Accepted, ApiError> {
+    once: Once,
+    render: impl Fn(Accepted) -> Result<Reply, Refusal> + Send + Sync + 'static,
+) -> Result<HttpResponse, ApiError> {
     let refuse = |refusal| ApiError::of(family)(caller.at.counted(caller.at.noted(refusal)));
     let within = only_tenant(caller).map_err(refuse)?;
     let link = Presented { token, kind, within };
-    let accepted =
-        accept::accept(&caller.at.state.invites, &caller.principal, &link).await.map_err(refuse)?;
-    caller.at.visit.is_for(&accepted.tenant);
+    let accepting = accept::accept(&caller.at.state.invites, &caller.principal, &link);
+    let answer = once.answer(accepting, render).await.map_err(refuse)?;
     if let Some(user) = &caller.principal.user {
         caller.at.state.auth.first_sight().forget(&user.id);
     }
-    Ok(accepted)
+    Ok(answer)
 }
 
 /// Decline a workspace invitation, for good.
@@ -255,11 +260,11 @@ pub async fn decline_workspace_invite(
     caller: Caller,
     token: web::Path<String>,
     body: Body<DeclineInvite>,
+    once: Once,
 ) -> Result<HttpResponse, ApiError> {
     let family = workspace_family(&caller.at.state);
     let note = body::text("note", body.0.note, 500)?;
-    let done = declined(&caller, token.into_inner(), Kind::Workspace, note, family).await?;
-    Ok(HttpResponse::Ok().json(DeclinedBody::from(done)))
+    declined(&caller, token.into_inner(), Kind::Workspace, note, family, once, reply_declined).await
 }
 
 /// Decline an organisation's invitation, for good.
@@ -276,10 +281,15 @@ pub async fn decline_org_invite(
     caller: Caller,
     token: web::Path<String>,
     body: Body<DeclineInvite>,
+    once: Once,
 ) -> Result<HttpResponse, ApiError> {
     let note = body::text("note", body.0.note, 500)?;
-    let done = declined(&caller, token.into_inner(), Kind::Org, note, Family::OrgLink).await?;
-    Ok(HttpResponse::Ok().json(DeclinedBody::from(done)))
+    declined(&caller, token.into_inner(), Kind::Org, note, Family::OrgLink, once, reply_declined).await
+}
+
+/// A refusal by the addressee on the wire.
+pub(super) fn reply_declined(declined: Declined) -> Result<Reply, Refusal> {
+    once::ok(&DeclinedBody::from(declined))
 }
 
 /// Declines by the token of a link of this kind.
@@ -289,14 +299,14 @@ pub(super) async fn declined(
     kind: Kind,
     note: Option<String>,
     family: Family,
-) -> Result<Declined, ApiError> {
+    once: Once,
+    render: impl Fn(Declined) -> Result<Reply, Refusal> + Send + Sync + 'static,
+) -> Result<HttpResponse, ApiError> {
     let refuse = |refusal| ApiError::of(family)(caller.at.counted(caller.at.noted(refusal)));
     let within = only_tenant(caller).map_err(refuse)?;
     let link = Presented { token, kind, within };
-    let done = decline::decline(&caller.at.state.invites, &caller.principal, &link, note).await;
-    let done = done.map_err(refuse)?;
-    caller.at.visit.is_for(&done.tenant);
-    Ok(done)
+    let declining = decline::decline(&caller.at.state.invites, &caller.principal, &link, note);
+    once.answer(declining, render).await.map_err(refuse)
 }
 
 /// The tenant that host and header allow; where they contradict each other, the link is as good as unknown.

@@ -9,13 +9,15 @@ use uuid::Uuid;
 
 use super::{
     body::{self, Empty, ErrorBody},
-    links::{DeclineInvite, DeclinedBody, OrgAccepted, accepted_answer},
+    links::{DeclineInvite, DeclinedBody, OrgAccepted, reply_accepted, reply_declined},
 };
 use crate::{
+    actors::Reply,
     domain::{Refusal, clock::rfc3339},
     http::{
         error::ApiError,
         extract::{Body, Caller, id},
+        once::Once,
     },
     invites::{
         decline::Declined,
@@ -113,7 +115,7 @@ pub async fn list_my_invitations(caller: Caller) -> Result<HttpResponse, ApiErro
 }
 
 async fn listed(caller: &Caller) -> Result<HttpResponse, ApiError> {
-    let within = caller.at.only_tenant()?.map(|tenant| tenant.id);
+    let within = caller.at.narrowed_to()?;
     let waiting = inbox::inbox(&caller.at.state.invites, &caller.principal, within).await?;
     let data: Vec<_> = waiting.iter().map(WaitingInvite::of).collect();
     Ok(HttpResponse::Ok().json(Inbox { total: data.len(), data }))
@@ -132,8 +134,9 @@ pub async fn accept_my_invite(
     caller: Caller,
     path: web::Path<String>,
     _body: Body<Empty>,
+    once: Once,
 ) -> Result<HttpResponse, ApiError> {
-    accepted(&caller, &path).await
+    accepted(&caller, &path, once).await
 }
 
 /// Accept an invite by id: the same under another name.
@@ -147,20 +150,21 @@ pub async fn accept_my_invitation(
     caller: Caller,
     path: web::Path<String>,
     _body: Body<Empty>,
+    once: Once,
 ) -> Result<HttpResponse, ApiError> {
-    accepted(&caller, &path).await
+    accepted(&caller, &path, once).await
 }
 
-async fn accepted(caller: &Caller, path: &str) -> Result<HttpResponse, ApiError> {
+async fn accepted(caller: &Caller, path: &str, once: Once) -> Result<HttpResponse, ApiError> {
     let id: InviteId = id(path)?;
     let within = only_tenant(caller)?;
-    let accepted = inbox::accept(&caller.at.state.invites, &caller.principal, within, id).await;
-    let accepted = accepted.map_err(|refusal| caller.at.noted(refusal))?;
-    caller.at.visit.is_for(&accepted.tenant);
+    let accepting = inbox::accept(&caller.at.state.invites, &caller.principal, within, id);
+    let answer = once.answer(accepting, |accepted| reply_accepted(&accepted)).await;
+    let answer = answer.map_err(|refusal| caller.at.noted(refusal))?;
     if let Some(user) = &caller.principal.user {
         caller.at.state.auth.first_sight().forget(&user.id);
     }
-    Ok(accepted_answer(&accepted))
+    Ok(answer)
 }
 
 /// Decline an invite by id, for good.
@@ -176,10 +180,10 @@ pub async fn decline_my_invite(
     caller: Caller,
     path: web::Path<String>,
     body: Body<DeclineInvite>,
+    once: Once,
 ) -> Result<HttpResponse, ApiError> {
     let note = body::text("note", body.0.note, 500)?;
-    let done = declined(&caller, id(&path)?, note).await?;
-    Ok(HttpResponse::Ok().json(DeclinedBody::from(done)))
+    declined(&caller, id(&path)?, note, once, reply_declined).await
 }
 
 /// Decline an invite by id: the same under another name.
@@ -193,10 +197,10 @@ pub async fn decline_my_invitation(
     caller: Caller,
     path: web::Path<String>,
     body: Body<DeclineInvite>,
+    once: Once,
 ) -> Result<HttpResponse, ApiError> {
     let note = body::text("note", body.0.note, 500)?;
-    let done = declined(&caller, id(&path)?, note).await?;
-    Ok(HttpResponse::Ok().json(DeclinedBody::from(done)))
+    declined(&caller, id(&path)?, note, once, reply_declined).await
 }
 
 /// Declines by id.
@@ -204,12 +208,13 @@ pub(super) async fn declined(
     caller: &Caller,
     id: InviteId,
     note: Option<String>,
-) -> Result<Declined, ApiError> {
+    once: Once,
+    render: impl Fn(Declined) -> Result<Reply, Refusal> + Send + Sync + 'static,
+) -> Result<HttpResponse, ApiError> {
     let within = only_tenant(caller)?;
-    let done = inbox::decline(&caller.at.state.invites, &caller.principal, within, id, note).await;
-    let done = done.map_err(|refusal| caller.at.noted(refusal))?;
-    caller.at.visit.is_for(&done.tenant);
-    Ok(done)
+    let declining = inbox::decline(&caller.at.state.invites, &caller.principal, within, id, note);
+    let answer = once.answer(declining, render).await;
+    Ok(answer.map_err(|refusal| caller.at.noted(refusal))?)
 }
 
 /// The tenant that host and header allow.

@@ -7,12 +7,14 @@ use super::{
     event_body::HistoryBody,
     invite_body::{CreateInvite, Data, EditInvite, InviteBody, InviteList, ResendInvite, Resent, Revoked},
     list_query::{ListParams, ListQuery},
+    workspace_invites::reply_resent,
 };
 use crate::{
     domain::{Refusal, Scope},
     http::{
         error::{ApiError, Family},
         extract::{Body, Caller, id},
+        once::{self, Once},
     },
     invites::{create, create::Created, edit, history, list, resend, revoke},
 };
@@ -32,17 +34,20 @@ pub async fn create_org_invite(
     caller: Caller,
     path: web::Path<String>,
     body: Body<CreateInvite>,
+    once: Once,
 ) -> Result<HttpResponse, ApiError> {
     // read before any tenant is looked at: a stranger learns nothing from what is refused first
     let new = body.0.read(Scope::Org)?;
     let (state, call) = caller.within_named(&path).await?;
-    match create::create(&state.invites, call, new).await? {
+    let clock = state.store.clock().clone();
+    let creating = create::create(&state.invites, call, new);
+    let answer = once.answer(creating, move |created| match created {
         Created::Invited(row, url) => {
-            let data = InviteBody::of(&row, state.store.clock().now()).with_url(url);
-            Ok(HttpResponse::Created().json(Data { data }))
+            once::created(&Data { data: InviteBody::of(&row, clock.now()).with_url(url) })
         }
-        Created::Added(_) => Err(Refusal::AlreadyMember.into()),
-    }
+        Created::Added(_) => Err(Refusal::AlreadyMember),
+    });
+    Ok(answer.await?)
 }
 
 /// List the invites of the tenant itself: everything that is pending, unless asked otherwise.
@@ -110,13 +115,14 @@ pub async fn resend_org_invite(
     caller: Caller,
     path: web::Path<(String, String)>,
     body: Body<ResendInvite>,
+    once: Once,
 ) -> Result<HttpResponse, ApiError> {
     let invite = id(&path.1)?;
     let (state, call) = caller.within_named(&path.0).await?;
     let rotate = body.0.rotate.unwrap_or(false);
-    let (row, invite_url) = resend::resend(&state.invites, call, Scope::Org, invite, rotate).await?;
-    let data = InviteBody::of(&row, state.store.clock().now()).with_url(invite_url.clone());
-    Ok(HttpResponse::Ok().json(Resent { data, invite_url }))
+    let clock = state.store.clock().clone();
+    let resending = resend::resend(&state.invites, call, Scope::Org, invite, rotate);
+    Ok(once.answer(resending, move |resent| reply_resent(resent, clock.now())).await?)
 }
 
 /// Change role or expiry of a pending invite of the tenant itself.

@@ -17,6 +17,7 @@ use crate::{
     http::{
         error::ApiError,
         extract::{Body, Caller},
+        once::{self, Once},
         state::State,
     },
     identity::Call,
@@ -119,10 +120,11 @@ pub async fn add_tenant_member(
     caller: Caller,
     path: web::Path<String>,
     body: Body<AddMember>,
+    once: Once,
 ) -> Result<HttpResponse, ApiError> {
     let addition = Addition::read(&body.0)?;
     let (state, call) = caller.within_named(&path).await?;
-    added(&state, call, addition).await
+    added(&state, call, addition, once).await
 }
 
 /// Invite somebody into the caller's tenant by `email`, or add a member by `user_id`.
@@ -135,10 +137,14 @@ pub async fn add_tenant_member(
         (status = "4XX", description = "Refused", body = ErrorBody),
         (status = 503, description = "Not now", body = ErrorBody)))]
 #[post("/tenant/members")]
-pub async fn add_own_tenant_member(caller: Caller, body: Body<AddMember>) -> Result<HttpResponse, ApiError> {
+pub async fn add_own_tenant_member(
+    caller: Caller,
+    body: Body<AddMember>,
+    once: Once,
+) -> Result<HttpResponse, ApiError> {
     let addition = Addition::read(&body.0)?;
     let (state, call) = caller.within_own().await?;
-    added(&state, call, addition).await
+    added(&state, call, addition, once).await
 }
 
 /// What an addition answers.
@@ -174,21 +180,30 @@ impl Addition {
     }
 }
 
-async fn added(state: &State, call: Call, addition: Addition) -> Result<HttpResponse, ApiError> {
+async fn added(state: &State, call: Call, addition: Addition, once: Once) -> Result<HttpResponse, ApiError> {
     match addition {
-        Addition::Invite(new) => match create::create(&state.invites, call, *new).await? {
-            Created::Invited(row, url) => {
-                let invite = InviteBody::of(&row, state.store.clock().now()).with_url(url);
-                Ok(HttpResponse::Created().json(AddedOrInvited::Invitation(Box::new(invite.into()))))
-            }
-            Created::Added(_) => Err(Refusal::AlreadyMember.into()),
-        },
+        Addition::Invite(new) => {
+            let clock = state.store.clock().clone();
+            let creating = create::create(&state.invites, call, *new);
+            let answer = once.answer(creating, move |created| match created {
+                Created::Invited(row, url) => {
+                    let invite = InviteBody::of(&row, clock.now()).with_url(url);
+                    once::created(&AddedOrInvited::Invitation(Box::new(invite.into())))
+                }
+                Created::Added(_) => Err(Refusal::AlreadyMember),
+            });
+            Ok(answer.await?)
+        }
         Addition::Member(user, role) => {
             let (tenant, added_by) = (call.tenant.id, call.user_id().cloned());
-            let joined_at = add::add(&state.members, call, Scope::Org, user.clone(), role).await?;
-            let member = Member { user_id: user, role, joined_at, added_by, user: None };
-            let member = OrgMember::of(tenant.0, &member);
-            Ok(HttpResponse::Created().json(AddedOrInvited::Member(Box::new(member.into()))))
+            let adding = add::add(&state.members, call, Scope::Org, user.clone(), role);
+            let answer = once.answer(adding, move |joined_at| {
+                let (user_id, added_by) = (user.clone(), added_by.clone());
+                let member = Member { user_id, role, joined_at, added_by, user: None };
+                let member = OrgMember::of(tenant.0, &member);
+                once::created(&AddedOrInvited::Member(Box::new(member.into())))
+            });
+            Ok(answer.await?)
         }
     }
 }
@@ -293,12 +308,14 @@ async fn removed(state: &State, call: Call, user: &str) -> Result<HttpResponse, 
 pub async fn transfer_ownership(
     caller: Caller,
     body: Body<TransferOwnership>,
+    once: Once,
 ) -> Result<HttpResponse, ApiError> {
     let to = body.0.new_owner_user_id.as_deref().filter(|id| !id.is_empty()).ok_or(Refusal::MissingUserId)?;
     let to = user_id("new_owner_user_id", to)?;
     let (state, call) = caller.within_own().await?;
     let tenant = call.tenant.id;
-    transfer::transfer(&state.members, call, to.clone()).await?;
-    let member = list::one(&state.members, tenant, Scope::Org, to).await?;
-    Ok(HttpResponse::Ok().json(BareAndData::from(OrgMember::of(tenant.0, &member))))
+    let transferring = transfer::transfer(&state.members, call, to);
+    let answer = once
+        .answer(transferring, move |member| once::ok(&BareAndData::from(OrgMember::of(tenant.0, &member))));
+    Ok(answer.await?)
 }

@@ -14,6 +14,7 @@ use crate::{
     http::{
         error::ApiError,
         extract::{Body, Caller},
+        once::{self, Once},
         state::State,
     },
     identity::{Call, PrincipalKind},
@@ -111,7 +112,7 @@ impl BrandingBody {
         (status = 503, description = "Not now", body = ErrorBody)))]
 #[get("/platform/tenants")]
 pub async fn list_tenants(caller: Caller) -> Result<HttpResponse, ApiError> {
-    let only = caller.at.only_tenant()?.map(|tenant| tenant.id);
+    let only = caller.at.narrowed_to()?;
     let principal = &caller.principal;
     let snapshot = caller.at.state.registry.current();
     let shown = |id| {
@@ -167,14 +168,19 @@ pub struct Switched {
         (status = "4XX", description = "Refused", body = ErrorBody),
         (status = 503, description = "Not now", body = ErrorBody)))]
 #[post("/platform/tenants/{tenant_id}/switch")]
-pub async fn switch_tenant(caller: Caller, path: web::Path<String>) -> Result<HttpResponse, ApiError> {
+pub async fn switch_tenant(
+    caller: Caller,
+    path: web::Path<String>,
+    once: Once,
+) -> Result<HttpResponse, ApiError> {
     if caller.principal.kind != PrincipalKind::Person {
         return Err(Refusal::Forbidden("an API key cannot switch tenants").into());
     }
     let within = caller.within_named(&path).await.map_err(not_an_org)?;
-    let (_, call, role) = member(within).await.map_err(not_an_org)?;
+    let (state, call, role) = member(within).await.map_err(not_an_org)?;
     let tenant = OrgBody::of(&call.tenant, role);
-    Ok(HttpResponse::Ok().json(Switched { tenant, token: None, refresh_token: None }))
+    let reply = once::ok(&Switched { tenant, token: None, refresh_token: None })?;
+    Ok(once.answer_read(&state.tenants, call.tenant.id, reply).await?)
 }
 
 fn not_an_org(refusal: Refusal) -> Refusal {
@@ -289,7 +295,8 @@ pub struct DomainBody {
         (status = 503, description = "Not now", body = ErrorBody)))]
 #[get("/tenant/preview-domain")]
 pub async fn get_preview_domain(caller: Caller) -> Result<HttpResponse, ApiError> {
-    domain(caller).await
+    let (_, body) = domain(caller).await?;
+    Ok(HttpResponse::Ok().json(body))
 }
 
 /// Whether the domain of the caller's tenant serves: it does as soon as it is configured.
@@ -299,8 +306,9 @@ pub async fn get_preview_domain(caller: Caller) -> Result<HttpResponse, ApiError
         (status = "4XX", description = "Refused", body = ErrorBody),
         (status = 503, description = "Not now", body = ErrorBody)))]
 #[post("/tenant/preview-domain/verify")]
-pub async fn verify_preview_domain(caller: Caller) -> Result<HttpResponse, ApiError> {
-    domain(caller).await
+pub async fn verify_preview_domain(caller: Caller, once: Once) -> Result<HttpResponse, ApiError> {
+    let ((state, call), body) = domain(caller).await?;
+    Ok(once.answer_read(&state.tenants, call.tenant.id, once::ok(&body)?).await?)
 }
 
 /// Whether the domain of the caller's tenant serves: the same by GET.
@@ -311,13 +319,14 @@ pub async fn verify_preview_domain(caller: Caller) -> Result<HttpResponse, ApiEr
         (status = 503, description = "Not now", body = ErrorBody)))]
 #[get("/tenant/preview-domain/verify")]
 pub async fn get_preview_domain_verification(caller: Caller) -> Result<HttpResponse, ApiError> {
-    domain(caller).await
+    let (_, body) = domain(caller).await?;
+    Ok(HttpResponse::Ok().json(body))
 }
 
-async fn domain(caller: Caller) -> Result<HttpResponse, ApiError> {
+async fn domain(caller: Caller) -> Result<(Within, DomainBody), Refusal> {
     let (state, call, _) = member(caller.within_own().await?).await?;
     let primary = call.tenant.domains.first().map(ToString::to_string);
-    Ok(HttpResponse::Ok().json(DomainBody {
+    let body = DomainBody {
         domain: primary.clone(),
         default_domain: state.settings().server.base_url.clone(),
         status: if primary.is_some() { "configured" } else { "not_configured" },
@@ -327,7 +336,8 @@ async fn domain(caller: Caller) -> Result<HttpResponse, ApiError> {
         cname_target: None,
         dns_instructions: None,
         records: vec![],
-    }))
+    };
+    Ok(((state, call), body))
 }
 
 /// Domains are the file's.

@@ -1,7 +1,7 @@
 //! Invites into a workspace.
 
 use actix_web::{HttpResponse, delete, get, patch, post, web};
-use entity::Millis;
+use entity::{Millis, invite};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -14,10 +14,12 @@ use super::{
     list_query::{ListParams, ListQuery},
 };
 use crate::{
-    domain::Scope,
+    actors::Reply,
+    domain::{Refusal, Scope},
     http::{
         error::{ApiError, Family},
         extract::{Body, Caller, id},
+        once::{self, Once},
     },
     invites::{create, create::Created, edit, history, list, resend, revoke},
 };
@@ -58,25 +60,27 @@ pub async fn create_workspace_invite(
     caller: Caller,
     path: web::Path<String>,
     body: Body<CreateInvite>,
+    once: Once,
 ) -> Result<HttpResponse, ApiError> {
     let workspace = id(&path)?;
     let scope = Scope::Workspace(workspace);
     // read before any tenant is looked at: a stranger learns nothing from what is refused first
     let new = body.0.read(scope)?;
     let (state, call) = caller.within_workspace(workspace).await?;
-    let created = create::create(&state.invites, call, new).await?;
-    Ok(answer(created, state.store.clock().now()))
+    let clock = state.store.clock().clone();
+    let creating = create::create(&state.invites, call, new);
+    Ok(once.answer(creating, move |created| reply(created, clock.now())).await?)
 }
 
 /// Invited or added, on the wire.
-pub(super) fn answer(created: Created, now: Millis) -> HttpResponse {
+pub(super) fn reply(created: Created, now: Millis) -> Result<Reply, Refusal> {
     match created {
-        Created::Invited(row, url) => HttpResponse::Created().json(CreateAnswer::Invited {
+        Created::Invited(row, url) => once::created(&CreateAnswer::Invited {
             r#type: "invited",
             data: Box::new(InviteBody::of(&row, now).with_url(url)),
         }),
         Created::Added(member) => {
-            HttpResponse::Ok().json(CreateAnswer::Added { r#type: "added", data: MemberRecord::of(&member) })
+            once::ok(&CreateAnswer::Added { r#type: "added", data: MemberRecord::of(&member) })
         }
     }
 }
@@ -150,14 +154,24 @@ pub async fn resend_workspace_invite(
     caller: Caller,
     path: web::Path<(String, String)>,
     body: Body<ResendInvite>,
+    once: Once,
 ) -> Result<HttpResponse, ApiError> {
     let (workspace, invite) = (id(&path.0)?, id(&path.1)?);
     let scope = Scope::Workspace(workspace);
     let (state, call) = caller.within_workspace(workspace).await?;
     let rotate = body.0.rotate.unwrap_or(false);
-    let (row, invite_url) = resend::resend(&state.invites, call, scope, invite, rotate).await?;
-    let data = InviteBody::of(&row, state.store.clock().now()).with_url(invite_url.clone());
-    Ok(HttpResponse::Ok().json(Resent { data, invite_url }))
+    let clock = state.store.clock().clone();
+    let resending = resend::resend(&state.invites, call, scope, invite, rotate);
+    Ok(once.answer(resending, move |resent| reply_resent(resent, clock.now())).await?)
+}
+
+/// Resent, on the wire.
+pub(super) fn reply_resent(
+    (row, invite_url): (invite::Model, String),
+    now: Millis,
+) -> Result<Reply, Refusal> {
+    let data = InviteBody::of(&row, now).with_url(invite_url.clone());
+    once::ok(&Resent { data, invite_url })
 }
 
 /// Change role or expiry of a pending invite of a workspace.

@@ -9,13 +9,14 @@ use super::{
     body::{self, ErrorBody},
     invite_body::Data,
     member_body::{AddMember, MemberPaging, SetRole, WorkspaceMember, user_id},
-    workspace_invites::{CreateAnswer, answer},
+    workspace_invites::{CreateAnswer, reply},
 };
 use crate::{
     domain::{Refusal, Scope},
     http::{
         error::ApiError,
         extract::{Body, Caller, id},
+        once::{self, Once},
     },
     invites::{create, create::NewInvite, rules::Life},
     members::{add, list, list::Member, remove, set_role},
@@ -80,6 +81,7 @@ pub async fn add_workspace_member(
     caller: Caller,
     path: web::Path<String>,
     body: Body<AddMember>,
+    once: Once,
 ) -> Result<HttpResponse, ApiError> {
     let workspace: WorkspaceId = id(&path)?;
     let scope = Scope::Workspace(workspace);
@@ -94,15 +96,20 @@ pub async fn add_workspace_member(
             message: None,
         };
         let (state, call) = caller.within_workspace(workspace).await?;
-        let created = create::create(&state.invites, call, new).await?;
-        return Ok(answer(created, state.store.clock().now()));
+        let clock = state.store.clock().clone();
+        let creating = create::create(&state.invites, call, new);
+        return Ok(once.answer(creating, move |created| reply(created, clock.now())).await?);
     }
     let (user, role) = body.0.read(scope)?;
     let (state, call) = caller.within_workspace(workspace).await?;
     let added_by = call.user_id().cloned();
-    let joined_at = add::add(&state.members, call, scope, user.clone(), role).await?;
-    let member = Member { user_id: user, role, joined_at, added_by, user: None };
-    Ok(HttpResponse::Created().json(Data { data: WorkspaceMember::of(workspace.0, &member) }))
+    let adding = add::add(&state.members, call, scope, user.clone(), role);
+    let answer = once.answer(adding, move |joined_at| {
+        let (user_id, added_by) = (user.clone(), added_by.clone());
+        let member = Member { user_id, role, joined_at, added_by, user: None };
+        once::created(&Data { data: WorkspaceMember::of(workspace.0, &member) })
+    });
+    Ok(answer.await?)
 }
 
 /// Change the role of a workspace member.

@@ -14,6 +14,7 @@ use crate::{
     http::{
         error::ApiError,
         extract::{Body, Caller, id},
+        once::{self, Once},
     },
     workspaces::{create, create::NewWorkspace, delete, edit, list},
 };
@@ -168,12 +169,19 @@ pub struct Pages {
         (status = "4XX", description = "Refused", body = ErrorBody),
         (status = 503, description = "Not now", body = ErrorBody)))]
 #[post("/workspaces")]
-pub async fn create_workspace(caller: Caller, body: Body<CreateWorkspace>) -> Result<HttpResponse, ApiError> {
+pub async fn create_workspace(
+    caller: Caller,
+    body: Body<CreateWorkspace>,
+    once: Once,
+) -> Result<HttpResponse, ApiError> {
     let new = body.0.read()?;
     let (state, call) = caller.within_own().await?;
-    let (row, reused) = create::create(&state.workspaces, call, new).await?;
-    let answer = WorkspaceAnswer { reused: reused.then_some(true), ..WorkspaceAnswer::of(&row) };
-    Ok(if reused { HttpResponse::Ok().json(answer) } else { HttpResponse::Created().json(answer) })
+    let creating = create::create(&state.workspaces, call, new);
+    let answer = once.answer(creating, |(row, reused)| {
+        let answer = WorkspaceAnswer { reused: reused.then_some(true), ..WorkspaceAnswer::of(&row) };
+        if reused { once::ok(&answer) } else { once::created(&answer) }
+    });
+    Ok(answer.await?)
 }
 
 impl CreateWorkspace {

@@ -1,0 +1,64 @@
+//! The table `idempotency_records`: answers kept for `Idempotency-Key`, sealed. A record's id says whose and for
+//! what it is, its tenant included; it is read and written under that tenant's lock, so a second request with the
+//! same key waits for the first.
+
+use entity::{Millis, idempotency_record};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
+};
+
+/// The record of this id, also one past its end.
+///
+/// # Errors
+/// As any statement.
+pub async fn find(
+    conn: &impl ConnectionTrait,
+    id: &[u8],
+) -> Result<Option<idempotency_record::Model>, DbErr> {
+    idempotency_record::Entity::find_by_id(id.to_vec()).one(conn).await
+}
+
+/// Keeps an answer; there must be none of this id.
+///
+/// # Errors
+/// As any statement; a unique constraint where another transaction was first.
+pub async fn insert(conn: &impl ConnectionTrait, row: idempotency_record::Model) -> Result<(), DbErr> {
+    idempotency_record::Entity::insert(row.into_active_model()).exec_without_returning(conn).await?;
+    Ok(())
+}
+
+/// Forgets one that no longer counts.
+///
+/// # Errors
+/// As any statement.
+pub async fn delete(conn: &impl ConnectionTrait, id: &[u8]) -> Result<(), DbErr> {
+    idempotency_record::Entity::delete_by_id(id.to_vec()).exec(conn).await?;
+    Ok(())
+}
+
+/// Ids of records past their end, the oldest first.
+///
+/// # Errors
+/// As any statement.
+pub async fn outdated(conn: &impl ConnectionTrait, now: Millis, most: u64) -> Result<Vec<Vec<u8>>, DbErr> {
+    idempotency_record::Entity::find()
+        .select_only()
+        .column(idempotency_record::Column::Id)
+        .filter(idempotency_record::Column::ExpiresAt.lte(now))
+        .order_by_asc(idempotency_record::Column::ExpiresAt)
+        .limit(most)
+        .into_tuple()
+        .all(conn)
+        .await
+}
+
+/// Forgets those of them that are past their end still; tells how many.
+///
+/// # Errors
+/// As any statement.
+pub async fn prune(conn: &impl ConnectionTrait, ids: Vec<Vec<u8>>, now: Millis) -> Result<u64, DbErr> {
+    let forget = idempotency_record::Entity::delete_many()
+        .filter(idempotency_record::Column::Id.is_in(ids))
+        .filter(idempotency_record::Column::ExpiresAt.lte(now));
+    Ok(forget.exec(conn).await?.rows_affected)
+}
