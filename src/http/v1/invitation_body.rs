@@ -261,7 +261,7 @@ pub enum FoundInvitation {
     /// By id.
     Known(Box<OneInvitation>),
     /// By link.
-    Shown(PreviewedInvitation),
+    Shown(Box<PreviewedInvitation>),
 }
 
 /// A revocation.

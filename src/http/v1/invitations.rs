@@ -119,7 +119,7 @@ pub async fn get_invitation(
     let link = Presented { token: path.into_inner(), kind: Kind::Any, within: visitor.site_tenant() };
     let seen = preview(&visitor.state.invites, &link).await.and_then(|found| InvitationPreview::of(&found));
     let invitation = seen.map_err(|refusal| visitor.counted(refusal))?;
-    Ok(ok(FoundInvitation::Shown(PreviewedInvitation { invitation })))
+    Ok(ok(FoundInvitation::Shown(Box::new(PreviewedInvitation { invitation }))))
 }
 
 /// Revoke an invitation by id. Revoking again answers the same.
