@@ -9,10 +9,13 @@ use std::{
 use entity::TenantId;
 use tokio::sync::Notify;
 
+/// How many wait for each tenant, and what wakes them.
+type WaitedFor = HashMap<TenantId, (usize, Arc<Notify>)>;
+
 /// The tenants that somebody waits for; clones share them.
 #[derive(Clone, Default)]
 pub struct Commits {
-    waited_for: Arc<Mutex<HashMap<TenantId, (usize, Arc<Notify>)>>>,
+    waited_for: Arc<Mutex<WaitedFor>>,
 }
 
 /// One who waits; gone with it.
@@ -46,7 +49,7 @@ impl Commits {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<TenantId, (usize, Arc<Notify>)>> {
+    fn lock(&self) -> MutexGuard<'_, WaitedFor> {
         self.waited_for.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

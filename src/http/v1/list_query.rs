@@ -304,7 +304,7 @@ mod tests {
 
     #[test]
     fn what_is_unknown_is_named_with_the_nearest_and_what_is_bad_with_its_field() {
-        let bad = |query| read(query).unwrap_err();
+        let bad = |query: &str| read(query).unwrap_err();
         assert_eq!(
             bad("statsu=pending"),
             Refusal::BadRequest("unknown parameter `statsu`; did you mean `status`?".into())
