@@ -100,15 +100,6 @@ pub async fn list(
     Ok((rows, if complete { found } else { listing.count(conn, engine).await? }))
 }
 
-/// Whether this person sent any invite there, of whatever status.
-///
-/// # Errors
-/// As any statement.
-pub async fn sent_any(conn: &impl ConnectionTrait, part: Part) -> Result<bool, DbErr> {
-    let query = invite::Entity::find().select_only().column(invite::Column::Id);
-    Ok(query.filter(part.condition()).limit(1).into_tuple::<uuid::Uuid>().one(conn).await?.is_some())
-}
-
 impl Listing {
     /// The rows of the page; `None` where nothing may be seen.
     fn page(&self, engine: DbBackend) -> Option<Select<invite::Entity>> {
