@@ -246,6 +246,7 @@ async fn serve(
     wait_for_end(options.signals, stopped).await;
 
     tracing::info!("stopping: requests first, then mails in flight");
+    parts.state.tenants.stop_waiting();
     server_handle.stop(true).await;
     let _ = served.await;
     if let Some(reloading) = reloading {

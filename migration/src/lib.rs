@@ -7,6 +7,7 @@ use sea_orm_migration::{prelude::*, sea_orm};
 mod m20261121_000001_create_tenancy;
 mod m20261121_000002_create_invites;
 mod m20261121_000003_create_credentials;
+mod m20261121_000004_index_invite_lists;
 
 /// All migrations, in order.
 pub struct Migrator;
@@ -18,6 +19,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000001_create_tenancy::Migration),
             Box::new(m20261121_000002_create_invites::Migration),
             Box::new(m20261121_000003_create_credentials::Migration),
+            Box::new(m20261121_000004_index_invite_lists::Migration),
         ]
     }
 }

@@ -10,11 +10,14 @@ use super::{Globals, context, failure::Failure, output, token::address};
 use crate::{
     config::parse_duration,
     domain::{EmailAddress, clock::rfc3339},
-    http::v1::invite_body::{CreateInvite, InviteBody},
+    http::v1::{
+        event_body::LineBody,
+        invite_body::{CreateInvite, InviteBody},
+    },
     identity::Authority,
     invites::{
         create::{self, Created},
-        history::{self, History, Line},
+        history::{self, History},
         resend, revoke, scope_of,
     },
 };
@@ -241,16 +244,14 @@ fn show(globals: &Globals, id: InviteId, as_json: bool) -> Result<(), Failure> {
         if let Value::Object(fields) = &mut value {
             fields.insert("mails".to_owned(), json!(history.invite.mails));
             fields.insert("link_version".to_owned(), json!(history.invite.version));
-            fields.insert("history".to_owned(), history.lines.iter().map(line_json).collect());
+            fields.insert(
+                "history".to_owned(),
+                json!(history.lines.iter().map(LineBody::of).collect::<Vec<_>>()),
+            );
         }
         return output::json(&value);
     }
     output::write(&page(&history))
-}
-
-fn line_json(line: &Line) -> Value {
-    let data = line.data.as_deref().and_then(|text| serde_json::from_str::<Value>(text).ok());
-    json!({ "at": rfc3339(line.at), "event": line.kind, "actor": line.actor, "data": data })
 }
 
 fn page(history: &History) -> String {
@@ -287,24 +288,4 @@ fn page(history: &History) -> String {
         out.push_str(&format!("  {}\n", output::cell(text).trim_end()));
     }
     out
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use entity::Millis;
-
-    #[test]
-    fn a_line_of_history_has_its_facts_as_json_and_not_as_text() {
-        let line = Line {
-            at: Millis(0),
-            kind: "invite.created".into(),
-            actor: "operator".into(),
-            data: Some(r#"{"role":"member"}"#.into()),
-        };
-        assert_eq!(
-            line_json(&line),
-            json!({ "at": "1970-01-01T00:00:00Z", "event": "invite.created", "actor": "operator", "data": { "role": "member" } })
-        );
-    }
 }

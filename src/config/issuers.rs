@@ -117,7 +117,7 @@ fn jwks_url(cx: &Context, text: &str, spot: &Spot) -> Result<IssuerKeys, String>
 fn algorithms(section: &Section<'_>, keys: Option<&IssuerKeys>) -> Option<Vec<Algorithm>> {
     let listed = section.list("algorithms", |text| {
         Algorithm::from_str(text).map_err(|_| {
-            let near = crate::config::reader::did_you_mean(text, ALGORITHMS.into_iter());
+            let near = crate::domain::nearest::did_you_mean(text, ALGORITHMS.into_iter());
             format!("is not an algorithm like HS256, RS256, ES256, EdDSA{near}")
         })
     });

@@ -8,10 +8,13 @@ use std::{
     path::Path,
 };
 
-use crate::config::{
-    problem::Problem,
-    reload::{Stamps, stamp},
-    tree::{Node, Origin, Value},
+use crate::{
+    config::{
+        problem::Problem,
+        reload::{Stamps, stamp},
+        tree::{Node, Origin, Value},
+    },
+    domain::nearest::did_you_mean,
 };
 
 /// What is collected while reading.
@@ -242,14 +245,4 @@ impl<'a> Section<'a> {
 
 fn join(path: &str, key: &str) -> String {
     if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
-}
-
-/// "; did you mean `x`?" for the nearest name, if one is near enough.
-pub(super) fn did_you_mean<'a>(word: &str, names: impl Iterator<Item = &'a str>) -> String {
-    names
-        .map(|name| (strsim::damerau_levenshtein(&word.to_lowercase(), &name.to_lowercase()), name))
-        .filter(|(distance, name)| *distance <= (name.len() / 3).max(2) && *distance < name.len())
-        .min()
-        .map(|(_, name)| format!("; did you mean `{name}`?"))
-        .unwrap_or_default()
 }

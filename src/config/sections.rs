@@ -5,14 +5,14 @@ use std::path::PathBuf;
 
 use crate::{
     config::{
-        reader::{Section, did_you_mean},
+        reader::Section,
         relay::relay,
         secrets::{Confidential, file_path, text_of_file, text_or_file},
         settings::{Branding, Invites, Limits, Links, Mail, Transport, VerifiedEmail},
         tree::Origin,
         values,
     },
-    domain::{Host, Permission, Permissions},
+    domain::{Host, Permission, Permissions, nearest::did_you_mean},
 };
 
 #[derive(Clone, Copy, PartialEq)]

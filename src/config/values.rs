@@ -7,8 +7,8 @@ use lettre::message::Mailbox;
 use reqwest::Url;
 
 use crate::{
-    config::{reader::did_you_mean, settings::Rate},
-    domain::{EmailAddress, Host},
+    config::settings::Rate,
+    domain::{EmailAddress, Host, nearest::did_you_mean},
 };
 
 /// `90s`, `5m`, `2h` or `7d`; more than nothing, at most ten years.

@@ -115,6 +115,11 @@ impl MasterKeys {
         self.all.get(kid)
     }
 
+    /// All live keys.
+    pub fn all(&self) -> impl Iterator<Item = &MasterKey> {
+        self.all.values()
+    }
+
     /// The token of a row and version; `None` if the row's key is gone.
     #[must_use]
     pub fn mint(&self, row: LinkRow<'_>, claims: LinkClaims) -> Option<LinkToken> {

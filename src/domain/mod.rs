@@ -3,12 +3,14 @@
 
 pub mod authority;
 pub mod clock;
+pub mod cursor;
 pub mod disposable;
 pub mod email;
 pub mod host;
 pub mod idempotency;
 pub mod invite;
 pub mod link_token;
+pub mod nearest;
 pub mod random;
 pub mod refusal;
 pub mod role;

@@ -43,6 +43,25 @@ pub const fn shared_name(role: Role) -> &'static str {
     }
 }
 
+/// The name that people know a role by.
+#[must_use]
+pub const fn title(role: Role) -> &'static str {
+    match role {
+        Role::Owner => "Owner",
+        Role::Admin => "Admin",
+        Role::Member => "Developer",
+        Role::Viewer => "Viewer",
+    }
+}
+
+/// The role of this id or title, in any case.
+#[must_use]
+pub fn by_name(text: &str) -> Option<Role> {
+    [Role::Owner, Role::Admin, Role::Member, Role::Viewer]
+        .into_iter()
+        .find(|role| text.eq_ignore_ascii_case(role.as_str()) || text.eq_ignore_ascii_case(title(*role)))
+}
+
 fn read(text: &str, allowed: &[Role]) -> Result<Role, Refusal> {
     if text.is_empty() {
         return Err(Refusal::MissingRole);

@@ -12,8 +12,17 @@ use serde_json::{Map, Value, json};
 use crate::domain::Refusal;
 
 thread_local! {
-    /// The id of the request that this worker's current task answers; set by the edge around every poll.
-    static REQUEST_ID: Cell<Option<uuid::Uuid>> = const { Cell::new(None) };
+    /// The request that this worker's current task answers; set by the edge around every poll.
+    static ASKED: Cell<Option<Asked>> = const { Cell::new(None) };
+}
+
+/// What every error of a request says of it, wherever it is made.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked {
+    /// Its id.
+    pub id: uuid::Uuid,
+    /// Whether its family tells errors by `success: false`.
+    pub enveloped: bool,
 }
 
 /// Which contract a route follows where contracts differ.
@@ -156,6 +165,9 @@ impl ApiError {
             inner.insert("details".into(), json!({}));
         }
         outer.insert("error".into(), Value::Object(inner));
+        if ASKED.get().is_some_and(|asked| asked.enveloped) {
+            outer.insert("success".into(), json!(false));
+        }
         Value::Object(outer)
     }
 }
@@ -247,13 +259,13 @@ pub(super) fn hides_whose(status: StatusCode) -> bool {
 /// The id of the request being answered on this worker.
 #[must_use]
 pub fn request_id() -> String {
-    REQUEST_ID.get().map(|id| id.to_string()).unwrap_or_default()
+    ASKED.get().map(|asked| asked.id.to_string()).unwrap_or_default()
 }
 
-/// Runs one poll with the id in place.
-pub(super) fn with_request_id<T>(id: uuid::Uuid, poll: impl FnOnce() -> T) -> T {
-    let before = REQUEST_ID.replace(Some(id));
+/// Runs one poll with what is asked in place.
+pub(super) fn with_asked<T>(asked: Asked, poll: impl FnOnce() -> T) -> T {
+    let before = ASKED.replace(Some(asked));
     let result = poll();
-    REQUEST_ID.set(before);
+    ASKED.set(before);
     result
 }

@@ -159,13 +159,21 @@ async fn authenticate(req: &HttpRequest, at: &Visitor) -> Result<Option<Principa
 
 impl Caller {
     async fn of(req: &HttpRequest) -> Result<Self, Refusal> {
-        let at = Visitor::of(req)?;
-        let principal = authenticate(req, &at).await.map_err(|refusal| at.counted(refusal))?;
         // no credential at all is no failed one
         const NONE: Refusal = Refusal::Unauthenticated("send Authorization: Bearer <token or API key>");
-        let principal = principal.ok_or(NONE)?;
+        Self::if_any(req).await?.ok_or(NONE)
+    }
+
+    /// Whoever calls, where the route also serves callers without any credential.
+    ///
+    /// # Errors
+    /// [`Refusal::Unauthenticated`] for a credential that is not good.
+    pub async fn if_any(req: &HttpRequest) -> Result<Option<Self>, Refusal> {
+        let at = Visitor::of(req)?;
+        let principal = authenticate(req, &at).await.map_err(|refusal| at.counted(refusal))?;
+        let Some(principal) = principal else { return Ok(None) };
         once::note_caller(req, &principal);
-        Ok(Self { principal, at })
+        Ok(Some(Self { at, principal }))
     }
 
     /// The call within this tenant, if host, header, key and path agree on it. A configured owner becomes one
@@ -221,6 +229,34 @@ impl Caller {
         let tenant = self.at.state.registry.current().tenant(row.tenant_id).cloned();
         let (state, call) = self.within(tenant.ok_or(Refusal::NotFound)?).await?;
         Ok((state, call, Scope::of(row.workspace_id)))
+    }
+
+    /// Every tenant that host, header and key leave to this caller. Where they are a configured owner to be, they
+    /// become one here.
+    ///
+    /// # Errors
+    /// [`Refusal::NotFound`] where host and header contradict each other.
+    pub async fn everywhere(
+        self,
+    ) -> Result<(web::Data<State>, Principal, Vec<Arc<settings::Tenant>>), Refusal> {
+        let state = self.at.state.clone();
+        let only = self.at.narrowed_to()?;
+        let all = state.settings().tenants.clone();
+        let left: Vec<_> = all
+            .into_iter()
+            .filter(|tenant| only.is_none_or(|only| only == tenant.id))
+            .filter(|tenant| agree(&self.principal, tenant.id).is_ok())
+            .collect();
+        for tenant in &left {
+            if owner_to_be(&state, tenant, &self.principal).await?.is_none() {
+                continue;
+            }
+            let sighting = state.auth.first_sight().sighting(&self.principal);
+            let (tenant, principal) = (tenant.clone(), self.principal.clone());
+            grant_owner(&state, &Call { tenant, principal, site_host: None, sighting, sharing: false })
+                .await?;
+        }
+        Ok((state, self.principal, left))
     }
 
     /// [`Caller::within`] for the only tenant that can be meant: by host, header, key, or because the caller

@@ -1,14 +1,15 @@
-//! What happened to an invite, in order, and the operator's views of invites of any status. Natural expiry is no
+//! What happened to an invite, in order, for whoever may read it, and the operator's views of invites of any status. Natural expiry is no
 //! event: it is shown as a computed last line.
 
 use std::sync::Arc;
 
 use entity::{InviteId, InviteStatus, Millis, TenantId, event, invite};
 
-use super::Invites;
+use super::{Invites, list};
 use crate::{
     config::settings,
-    domain::{Refusal, invite::status_at},
+    domain::{Refusal, Scope, invite::status_at},
+    identity::Call,
     store,
 };
 
@@ -56,6 +57,15 @@ pub async fn find_any(
 /// [`Refusal::Unavailable`] without the database.
 pub async fn recent(invites: &Invites, tenant: TenantId, limit: u64) -> Result<Vec<invite::Model>, Refusal> {
     Ok(invites.store.read(async move |db| store::invites::list_recent(&db, tenant, limit).await).await?)
+}
+
+/// What happened to an invite of this scope, for whoever may read it.
+///
+/// # Errors
+/// As [`list::get`].
+pub async fn of(invites: &Invites, call: Call, scope: Scope, id: InviteId) -> Result<History, Refusal> {
+    let row = list::get(invites, call, scope, id).await?;
+    history(invites, row).await
 }
 
 /// What happened to an invite. Who may know is the caller's to judge.

@@ -59,25 +59,20 @@ pub async fn inbox(
     let tenants: Vec<TenantId> = taken_by.map(|tenant| tenant.id).collect();
     let now = invites.store.clock().now();
     let address = address_of(&person).to_owned();
-    let rows = invites
+    let (rows, names) = invites
         .store
         .read(async move |db| {
             let rows = store::invites::inbox(&db, &address, &tenants, now, MOST).await?;
-            let mut named = Vec::with_capacity(rows.len());
-            for row in rows.into_iter().filter(|row| tenants.contains(&row.tenant_id)) {
-                let workspace = match row.workspace_id {
-                    Some(id) => store::workspaces::find(&db, row.tenant_id, id).await?.map(|w| w.name),
-                    None => None,
-                };
-                named.push((row, workspace));
-            }
-            Ok(named)
+            let rows: Vec<_> = rows.into_iter().filter(|row| tenants.contains(&row.tenant_id)).collect();
+            let workspaces = rows.iter().filter_map(|row| row.workspace_id).collect();
+            Ok((rows, store::workspaces::names(&db, workspaces).await?))
         })
         .await?;
     Ok(rows
         .into_iter()
-        .filter_map(|(invite, workspace_name)| {
+        .filter_map(|invite| {
             let tenant_name = snapshot.tenant(invite.tenant_id)?.name.clone();
+            let workspace_name = invite.workspace_id.and_then(|id| names.get(&id).cloned());
             Some(Waiting { invite, tenant_name, workspace_name })
         })
         .collect())

@@ -9,7 +9,7 @@
 //! | revoke | `revoke` | `store::invites::revoke`: status | 404, 403, 409 `ALREADY_ACCEPTED`, `DECLINED` |
 //! | resend | `resend` | `store::invites::rewrite_pending`: status | as revoke, 409 `REVOKED`, `SUPERSEDED`, 429 cooldown |
 //! | edit | `edit` | `store::invites::rewrite_pending`: status | as resend, 409 `EXPIRED` |
-//! | list, get one | `list` | none: reads | 404, 403 |
+//! | list, get one | `list`, and who sees which in `reach` | none: reads | 404, 403 |
 //! | inbox; accept and decline by id | `inbox` | as accept and decline, without a version | 404, `EMAIL_NOT_VERIFIED` |
 //! | respond, by id and address | `respond` | as accept and decline by id | 404, `EMAIL_MISMATCH`, then as those; `DECLINED` again |
 //! | all pending ones after a restore | `restored` | as revoke, or as resend; the operator's alone | none |
@@ -27,6 +27,7 @@ pub mod limits;
 pub mod list;
 pub mod preview;
 pub mod proof;
+mod reach;
 pub mod resend;
 pub mod respond;
 pub mod restored;

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use entity::{InviteId, TenantId, invite};
+use entity::{InviteId, TenantId, WorkspaceId, invite};
 
 use super::{Invites, link_row};
 use crate::{
@@ -44,6 +44,17 @@ pub struct Presented {
     pub kind: Kind,
     /// The only tenant served where it was asked (host, header, key); `None` on a platform host without one.
     pub within: Option<TenantId>,
+}
+
+/// The workspace that a token's invite is for, whether or not the token is genuine: for naming it to whoever
+/// then turns out to be let in.
+///
+/// # Errors
+/// [`Refusal::Unavailable`] without the database.
+pub async fn workspace_of(invites: &Invites, token: &str) -> Result<Option<WorkspaceId>, Refusal> {
+    let Some(id) = invites.keys()?.parse(token).map(|token| token.claims().id) else { return Ok(None) };
+    let row = invites.store.read(async move |db| store::invites::find_for_link(&db, id).await).await?;
+    Ok(row.and_then(|row| row.workspace_id))
 }
 
 /// Which row a person answers, and how they proved that they may.

@@ -71,8 +71,10 @@ pub async fn settle(
             continue;
         }
         count += 1;
-        set_delivery(conn, tenant, mail.invite, mail.number, delivery_of(mail.verdict), mail.class).await?;
-        told.extend(event_of(mail));
+        let stands = delivery_of(mail.verdict);
+        let anew = turns_to(conn, tenant, mail.invite, mail.number, stands).await?;
+        set_delivery(conn, tenant, mail.invite, mail.number, stands, mail.class).await?;
+        told.extend(event_of(mail, anew));
     }
     events::append(conn, tenant, now, told).await?;
     Ok(count)
@@ -107,11 +109,15 @@ fn delivery_of(verdict: Verdict) -> Delivery {
     }
 }
 
-fn event_of(mail: &Settled) -> Option<NewEvent> {
+/// The event of a verdict. A mail that is tried again and again, or that ends with its invite, tells of it once,
+/// when its invite begins to show it.
+fn event_of(mail: &Settled, anew: bool) -> Option<NewEvent> {
     let kind = match mail.verdict {
         Verdict::Sent => "mail.sent",
         Verdict::Bounced => "mail.bounced",
         Verdict::Failed => "mail.failed",
+        Verdict::Retry { .. } if anew => "mail.retrying",
+        Verdict::Cancelled if anew => "mail.cancelled",
         Verdict::Retry { .. } | Verdict::Cancelled => return None,
     };
     Some(NewEvent {
@@ -123,6 +129,22 @@ fn event_of(mail: &Settled) -> Option<NewEvent> {
             "mail": mail.lease.id, "attempts": mail.attempts, "reason": mail.class,
         })),
     })
+}
+
+/// Whether the invite does not show yet that this mail, its latest, stands so. Asked only where it makes a
+/// difference to what is told.
+async fn turns_to(
+    conn: &impl ConnectionTrait,
+    tenant: TenantId,
+    invite: InviteId,
+    number: i32,
+    delivery: Delivery,
+) -> Result<bool, DbErr> {
+    if !matches!(delivery, Delivery::Retrying | Delivery::Cancelled) {
+        return Ok(true);
+    }
+    let row = super::invites::find(conn, tenant, invite).await?;
+    Ok(row.is_some_and(|row| row.mails == number && row.delivery != delivery))
 }
 
 /// Shows on the invite where a mail of it stands, if no newer mail of it has been queued since.

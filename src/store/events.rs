@@ -4,7 +4,7 @@
 use entity::{InviteId, Millis, TenantId, WorkspaceId, event, tenant};
 use sea_orm::{
     ActiveValue::Set,
-    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, ExprTrait, QueryFilter, QueryOrder,
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect,
     sea_query::{Expr, Query},
 };
 
@@ -80,6 +80,25 @@ pub async fn of_invite(
         .filter(event::Column::TenantId.eq(tenant))
         .filter(event::Column::InviteId.eq(invite))
         .order_by_asc(event::Column::Seq)
+        .all(conn)
+        .await
+}
+
+/// Events of the tenant after this number, in order, at most `limit`.
+///
+/// # Errors
+/// As any statement.
+pub async fn after(
+    conn: &impl ConnectionTrait,
+    tenant: TenantId,
+    after: i64,
+    limit: u64,
+) -> Result<Vec<event::Model>, DbErr> {
+    event::Entity::find()
+        .filter(event::Column::TenantId.eq(tenant))
+        .filter(event::Column::Seq.gt(after))
+        .order_by_asc(event::Column::Seq)
+        .limit(limit)
         .all(conn)
         .await
 }

@@ -5,6 +5,7 @@
 
 pub mod api_keys;
 pub mod backup;
+pub mod commits;
 mod connect;
 pub mod deliveries;
 mod error;
@@ -30,7 +31,7 @@ use std::{future::Future, sync::Arc};
 use sea_orm::{DatabaseConnection, DbBackend, DbErr};
 use tokio::runtime::Handle;
 
-use self::connect::Purpose;
+use self::{commits::Commits, connect::Purpose};
 pub use self::{error::StoreError, tx::Tx};
 use crate::{config::settings, domain::Clock};
 
@@ -53,6 +54,8 @@ struct Inner {
     write: DatabaseConnection,
     runtime: Handle,
     clock: Clock,
+    /// Who waits for commits.
+    commits: Commits,
     /// Ends a statement of the SQLite writer that runs too long.
     deadline: connect::StatementDeadline,
     /// Which connections of PostgreSQL are still good.
@@ -94,7 +97,8 @@ impl Store {
         let opened = runtime.spawn(async move { connect::open(&settings, purpose).await }).await;
         let (write, read, deadline, health) =
             opened.map_err(|_| StoreError::unreachable("connecting failed"))??;
-        Ok(Self { inner: Arc::new(Inner { read, write, runtime, clock, deadline, health }) })
+        let commits = Commits::default();
+        Ok(Self { inner: Arc::new(Inner { read, write, runtime, clock, commits, deadline, health }) })
     }
 
     /// The runtime that all database and SMTP futures run on.
@@ -107,6 +111,12 @@ impl Store {
     #[must_use]
     pub fn clock(&self) -> &Clock {
         &self.inner.clock
+    }
+
+    /// Who waits for something to be committed by this process.
+    #[must_use]
+    pub fn commits(&self) -> &Commits {
+        &self.inner.commits
     }
 
     /// Whether this is PostgreSQL (then several replicas may share it).

@@ -9,7 +9,9 @@ use sea_orm::{
     sea_query::{Expr, Func, LockType, SimpleExpr},
 };
 
-use super::{Store, StoreError, connect::StatementDeadline, error::READ_ONLY, health::Health};
+use super::{
+    Store, StoreError, commits::Commits, connect::StatementDeadline, error::READ_ONLY, health::Health,
+};
 use crate::domain::Clock;
 
 /// An open write transaction (or a savepoint in one).
@@ -18,6 +20,8 @@ pub struct Tx {
     clock: Clock,
     deadline: StatementDeadline,
     health: Health,
+    /// The tenants whose locks it holds, and who is told when it has committed; a savepoint tells nobody.
+    tells: Option<(Commits, Vec<TenantId>)>,
 }
 
 impl Store {
@@ -26,7 +30,8 @@ impl Store {
     /// # Errors
     /// [`StoreError::Unavailable`] when the lock is not had within a second.
     pub async fn tenants_write(&self, tenants: &[TenantId]) -> Result<Tx, StoreError> {
-        let tx = self.begin().await?;
+        let mut tx = self.begin().await?;
+        tx.tells = Some((self.inner.commits.clone(), tenants.to_vec()));
         if self.is_postgres() {
             let lock = tenant::Entity::find()
                 .select_only()
@@ -66,9 +71,9 @@ impl Store {
             sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
             ..TransactionOptions::default()
         };
-        let health = self.inner.health.clone();
+        let (deadline, health) = (self.inner.deadline.clone(), self.inner.health.clone());
         let conn = health.step(self.inner.write.begin_with_options(immediate)).await?;
-        Ok(Tx { conn, clock: self.inner.clock.clone(), deadline: self.inner.deadline.clone(), health })
+        Ok(Tx { conn, clock: self.inner.clock.clone(), deadline, health, tells: None })
     }
 }
 
@@ -137,7 +142,7 @@ impl Tx {
     pub async fn savepoint(&self) -> Result<Self, StoreError> {
         let conn = self.conn.begin().await?;
         let (clock, deadline, health) = (self.clock.clone(), self.deadline.clone(), self.health.clone());
-        Ok(Self { conn, clock, deadline, health })
+        Ok(Self { conn, clock, deadline, health, tells: None })
     }
 
     /// Commits (or releases the savepoint).
@@ -149,6 +154,8 @@ impl Tx {
         let committed = self.health.step(self.conn.commit()).await;
         if committed.is_err() {
             self.deadline.mark_broken();
+        } else if let Some((commits, tenants)) = &self.tells {
+            commits.tell(tenants);
         }
         committed
     }

@@ -1,5 +1,7 @@
 //! The table `workspaces`.
 
+use std::collections::BTreeMap;
+
 use entity::{Millis, TenantId, UserId, WorkspaceId, workspace, workspace_member};
 use sea_orm::{
     ActiveModelTrait,
@@ -172,4 +174,22 @@ pub async fn delete(conn: &impl ConnectionTrait, tenant: TenantId, id: Workspace
         .exec(conn)
         .await?;
     Ok(())
+}
+
+/// Names of workspaces by id, of whatever tenant: for rows that the caller may see already.
+///
+/// # Errors
+/// As any statement.
+pub async fn names(
+    conn: &impl ConnectionTrait,
+    mut ids: Vec<WorkspaceId>,
+) -> Result<BTreeMap<WorkspaceId, String>, DbErr> {
+    ids.sort_unstable();
+    ids.dedup();
+    let mut names = BTreeMap::new();
+    for chunk in super::constant_chunks(ids) {
+        let rows = workspace::Entity::find().filter(workspace::Column::Id.is_in(chunk)).all(conn).await?;
+        names.extend(rows.into_iter().map(|row| (row.id, row.name)));
+    }
+    Ok(names)
 }

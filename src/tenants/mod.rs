@@ -1,6 +1,7 @@
-//! Tenants: rows follow the configuration (`sync`), configured owners are granted once (`grant_owner`), and a
-//! caller's own tenants can be told (`own`).
+//! Tenants: rows follow the configuration (`sync`), configured owners are granted once (`grant_owner`), a
+//! caller's own tenants can be told (`own`), and what happens in one can be followed (`feed`).
 
+pub mod feed;
 pub mod grant_owner;
 pub mod own;
 pub mod sync;
@@ -17,13 +18,19 @@ use crate::{
 pub struct Tenants {
     store: Store,
     lanes: Lanes,
+    waiters: feed::Waiters,
 }
 
 impl Tenants {
     /// The use cases on a store and its lane.
     #[must_use]
     pub fn new(store: Store, lanes: Lanes) -> Self {
-        Self { store, lanes }
+        Self { store, lanes, waiters: feed::Waiters::default() }
+    }
+
+    /// Answers whoever waits for events, from now on at once: the server stops.
+    pub fn stop_waiting(&self) {
+        self.waiters.stop();
     }
 
     /// A change that changes nothing and gives this reply: for keeping it where there is nothing else to do.

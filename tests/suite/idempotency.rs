@@ -133,6 +133,19 @@ async fn posts(server: &TestServer) -> Vec<(&'static str, String, Value, String)
         let invited = server.invite(Org, &owner, who.email(), "member").await;
         add(template, format!("/api/v1{path}/{}/{verb}", invited.id), json!({}), &who.bearer());
     }
+    let (nina, omar) = (person("nina@example.com"), person("omar@example.com"));
+    let invited = server.invite(Workspace, &owner, nina.email(), "member").await;
+    let accept = format!("/api/v1/invitations/{}/accept", invited.token);
+    add("/invitations/{invitation}/accept", accept, json!({}), &nina.bearer());
+    let invited = server.invite(Workspace, &owner, omar.email(), "member").await;
+    let decline = format!("/api/v1/invitations/{}/decline", invited.token);
+    add("/invitations/{invitation}/decline", decline, json!({}), &omar.bearer());
+    let invited = server.invite(Org, &owner, "pia@example.com", "member").await;
+    let resend = format!("/api/v1/invitations/{}/resend", invited.id);
+    add("/invitations/{invitation}/resend", resend, json!({ "rotate": true }), &by);
+    let member = json!({ "email": "quin@example.com", "workspace_id": CLINIC });
+    let path = format!("/api/v1/organizations/{ACME}/members/invite");
+    add("/organizations/{tenant_id}/members/invite", path, member, &by);
     let pending = server.invite(Org, &owner, "hal@example.com", "member").await;
     let there = server.invite(Workspace, &owner, "ian@example.com", "member").await;
     let rotate = json!({ "rotate": true });

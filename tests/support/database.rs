@@ -39,6 +39,27 @@ impl Inspector {
         self.db.execute_raw(self.statement(sql)).await.unwrap().rows_affected()
     }
 
+    /// How the engine carries a statement out, one line a step; and how long it takes, in milliseconds.
+    pub async fn plan(&self, statement: &Statement) -> (Vec<String>, f64) {
+        let explain = match self.engine {
+            Engine::Sqlite => "EXPLAIN QUERY PLAN",
+            Engine::Postgres => "EXPLAIN",
+        };
+        let mut asked = statement.clone();
+        asked.sql = format!("{explain} {}", statement.sql);
+        let rows = self.db.query_all_raw(asked).await.unwrap();
+        let column = if self.engine == Engine::Sqlite { "detail" } else { "QUERY PLAN" };
+        let plan = rows.iter().map(|row| row.try_get::<String>("", column).unwrap()).collect();
+        let began = std::time::Instant::now();
+        self.db.query_all_raw(statement.clone()).await.unwrap();
+        (plan, began.elapsed().as_secs_f64() * 1000.0)
+    }
+
+    /// The engine of the rows, as the database's driver names it.
+    pub fn backend(&self) -> sea_orm::DbBackend {
+        self.db.get_database_backend()
+    }
+
     fn statement(&self, sql: &str) -> Statement {
         Statement::from_string(self.db.get_database_backend(), sql)
     }

@@ -12,24 +12,26 @@ use actix_web::{
 };
 use futures_util::FutureExt;
 use tokio::time::timeout;
-use uuid::Uuid;
 
 use super::cors::Cors;
 use crate::{
     domain::Refusal,
     http::{
-        error::{ApiError, with_request_id},
+        error::{ApiError, Asked, with_asked},
         pages::errors::Reader,
     },
+    tenants::feed::LONGEST_WAIT,
 };
 
 /// Longest a handler may take, its body included.
 const LIMIT: Duration = Duration::from_secs(10);
+/// The one route that may wait on purpose.
+const FEED: &str = "/api/v1/events";
 
 /// What an answer needs of its request, which may not be kept across the call of the handler.
 #[derive(Debug)]
 pub(super) struct Failing {
-    pub id: Uuid,
+    pub asked: Asked,
     pub reader: Option<Reader>,
     pub cors: Option<Cors>,
 }
@@ -40,10 +42,11 @@ pub(super) async fn call(
     next: Next<impl MessageBody + 'static>,
     failing: Failing,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
-    let refusal = match timeout(LIMIT, AssertUnwindSafe(next.call(req)).catch_unwind()).await {
+    let waits = if req.path() == FEED { LONGEST_WAIT } else { Duration::ZERO };
+    let refusal = match timeout(LIMIT + waits, AssertUnwindSafe(next.call(req)).catch_unwind()).await {
         Ok(Ok(answer)) => return answer.map(ServiceResponse::map_into_boxed_body),
         Ok(Err(_panic)) => {
-            tracing::error!(request_id = %failing.id, "a handler panicked");
+            tracing::error!(request_id = %failing.asked.id, "a handler panicked");
             metrics::counter!("usher_handler_panics_total").increment(1);
             Refusal::Internal
         }
@@ -73,15 +76,15 @@ impl ResponseError for Failed {
     }
 
     fn error_response(&self) -> HttpResponse {
-        let Failing { id, reader, cors } = &self.of;
-        let mut answer = with_request_id(*id, || {
+        let Failing { asked, reader, cors } = &self.of;
+        let mut answer = with_asked(*asked, || {
             let answer = self.error.error_response();
             match reader {
                 Some(reader) => reader.instead(answer),
                 None => answer,
             }
         });
-        super::dress(answer.headers_mut(), *id);
+        super::dress(answer.headers_mut(), asked.id);
         if let Some(cors) = cors {
             cors.dress(answer.status(), answer.headers_mut());
         }

@@ -5,6 +5,7 @@
 pub mod access_log;
 mod cors;
 pub mod deadline;
+mod envelope;
 pub mod host;
 pub mod limits;
 pub mod methods;
@@ -29,7 +30,7 @@ use cors::Cors;
 use deadline::Failing;
 
 use super::{
-    error::{ApiError, with_request_id},
+    error::{ApiError, Asked, with_asked},
     pages::errors::{self, Reader},
     state::State,
 };
@@ -48,6 +49,8 @@ pub async fn edge(
     if req.method() == Method::HEAD {
         req.head_mut().method = Method::GET;
     }
+    envelope::drop_last_slash(&mut req);
+    let asked = Asked { id, enveloped: envelope::is_worn(req.path()) };
     let is_page = errors::is_page(req.path());
     let arrived = size::check(&req).and_then(|()| host::resolve(&req));
     let reader = Reader::of(&req).map(|reader| match &arrived {
@@ -58,9 +61,9 @@ pub async fn edge(
     let tenant = arrived.as_ref().map(|visit| visit.tenant.clone()).unwrap_or_default();
     let for_whom = || tenant.get().map_or("-", |tenant| tenant.slug.as_str());
     let cors = arrived.as_ref().ok().and_then(|visit| Cors::of(&req, visit));
-    let failing = Failing { id, reader: reader.clone(), cors: cors.clone() };
+    let failing = Failing { asked, reader: reader.clone(), cors: cors.clone() };
     let preflight = cors.as_ref().and_then(Cors::preflight);
-    let answer = request_id::scope(id, async move {
+    let answer = request_id::scope(asked, async move {
         match arrived {
             Ok(_) if let Some(answer) = preflight => Ok(req.into_response(answer).map_into_boxed_body()),
             Ok(visit) => {
@@ -77,7 +80,7 @@ pub async fn edge(
     match answer {
         Ok(mut answer) => {
             if let Some(reader) = reader {
-                answer = as_page(answer, id, &reader);
+                answer = as_page(answer, asked, &reader);
             }
             if is_page {
                 vary(answer.headers_mut());
@@ -108,15 +111,16 @@ pub async fn plain(
     if req.method() == Method::HEAD {
         req.head_mut().method = Method::GET;
     }
-    let mut answer = request_id::scope(id, next.call(req)).await?.map_into_boxed_body();
+    let mut answer =
+        request_id::scope(Asked { id, enveloped: false }, next.call(req)).await?.map_into_boxed_body();
     dress(answer.headers_mut(), id);
     Ok(answer)
 }
 
 /// An error for somebody who reads pages.
-fn as_page(answer: ServiceResponse<BoxBody>, id: uuid::Uuid, reader: &Reader) -> ServiceResponse<BoxBody> {
+fn as_page(answer: ServiceResponse<BoxBody>, asked: Asked, reader: &Reader) -> ServiceResponse<BoxBody> {
     let (req, answer) = answer.into_parts();
-    ServiceResponse::new(req, with_request_id(id, || reader.instead(answer)))
+    ServiceResponse::new(req, with_asked(asked, || reader.instead(answer)))
 }
 
 /// What the answer of a page depends on.

@@ -8,7 +8,7 @@ use std::{
 
 use uuid::Uuid;
 
-use crate::http::error::with_request_id;
+use crate::http::error::{Asked, with_asked};
 
 /// A new id.
 #[must_use]
@@ -16,11 +16,11 @@ pub fn new() -> Uuid {
     Uuid::now_v7()
 }
 
-/// Runs a future with the id in place at every poll, so that an error made anywhere within can name it.
-pub async fn scope<F: Future>(id: Uuid, future: F) -> F::Output {
+/// Runs a future with what is asked in place at every poll, so that an error made anywhere within can name it.
+pub async fn scope<F: Future>(asked: Asked, future: F) -> F::Output {
     let mut future = pin!(future);
     std::future::poll_fn(move |cx: &mut Context<'_>| -> Poll<F::Output> {
-        with_request_id(id, || Pin::as_mut(&mut future).poll(cx))
+        with_asked(asked, || Pin::as_mut(&mut future).poll(cx))
     })
     .await
 }

@@ -9,12 +9,18 @@ use utoipa::openapi::{
 };
 
 /// Name, whether it is a UUID, what it is, an example.
-const PATH: [(&str, bool, &str, &str); 10] = [
+const PATH: [(&str, bool, &str, &str); 11] = [
     ("workspace_id", true, "Id of the workspace.", "01900000-0000-7000-8000-0000000000b1"),
     ("invite_id", true, "Id of the invite.", "01900000-0000-7000-8000-0000000000c1"),
     ("workspaceId", true, "Id of the workspace.", "01900000-0000-7000-8000-0000000000b1"),
     ("invitationId", true, "Id of the invitation.", "01900000-0000-7000-8000-0000000000c1"),
     ("userId", false, "Id of the user: the prefix of their issuer and the `sub` of their token.", "user_42"),
+    (
+        "invitation",
+        false,
+        "Id of the invitation, or the token of its link: whichever the route takes. Neither stands for the other.",
+        "01900000-0000-7000-8000-0000000000c1",
+    ),
     ("key_id", true, "Id of the API key.", "01900000-0000-7000-8000-0000000000d1"),
     ("tenant_id", false, "Id or slug of the organisation (tenant).", "acme"),
     ("user_id", false, "Id of the user: the prefix of their issuer and the `sub` of their token.", "user_42"),
@@ -47,7 +53,7 @@ const EXAMPLES: [(&str, &str); 15] = [
 ];
 
 /// What a `name` may look like, by what has it: the beginning of the schema's name.
-const NAMES: [(&str, &str); 9] = [
+const NAMES: [(&str, &str); 12] = [
     ("CreateWorkspace", "Dr. Smith Clinic"),
     ("EditWorkspace", "Dr. Smith Clinic"),
     ("WorkspaceBody", "Dr. Smith Clinic"),
@@ -55,16 +61,19 @@ const NAMES: [(&str, &str); 9] = [
     ("OrgMember", "Bob Jones"),
     ("OrgBody", "Acme Corp"),
     ("TenantBody", "Acme Corp"),
+    ("Place", "Acme Corp"),
+    ("NamedPlace", "Acme Corp"),
+    ("RoleBody", "Developer"),
     ("BrandingBody", "Acme Corp"),
     ("", "Back end"),
 ];
 
 /// Schemas, a field of theirs and everything it can be.
 const CLOSED: [(&[&str], &str, &[&str]); 5] = [
-    (&["InviteBody"], "status", &["pending", "accepted", "declined", "revoked", "expired"]),
+    (&["InviteBody", "InvitationBody"], "status", &["pending", "accepted", "declined", "revoked", "expired"]),
     (&["PreviewBody"], "state", &["pending", "accepted", "expired"]),
     (
-        &["InviteBody", "WaitingInvite"],
+        &["InviteBody", "WaitingInvite", "InvitationBody"],
         "delivery",
         &["none", "queued", "retrying", "sent", "bounced", "failed", "cancelled"],
     ),

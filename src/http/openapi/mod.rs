@@ -42,6 +42,8 @@ const OPTIONAL: [&str; 5] = ["Empty", "DeclineInvite", "ResendInvite", "EditKey"
     tags(
         (name = "workspace-invites", description = "Invitations into a workspace"),
         (name = "org-invites", description = "Invitations into an organisation (tenant)"),
+        (name = "invitations", description = "Invitations of every organisation and workspace at once"),
+        (name = "events", description = "What has happened in an organisation"),
         (name = "tenants", description = "Organisations (tenants)"),
         (name = "white-label", description = "Looks and domain of an organisation"),
         (name = "api-keys", description = "API keys"),

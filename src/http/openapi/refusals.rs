@@ -33,6 +33,14 @@ pub(super) struct Shape<'a> {
     pub takes_query: bool,
 }
 
+impl Shape<'_> {
+    /// Whether it takes the token of a link.
+    fn by_token(&self) -> bool {
+        self.path.contains("{token}")
+            || matches!(self.id, "get_invitation" | "accept_invitation" | "decline_invitation")
+    }
+}
+
 /// A response that several operations share.
 pub(super) struct Shared {
     pub status: String,
@@ -96,10 +104,12 @@ fn general(shape: &Shape<'_>) -> Vec<Refusal> {
         Refusal::Internal,
         Refusal::Unavailable { retry_after: 1, what: "The server is busy." },
     ];
-    if !shape.path.contains("{token}") {
+    if !shape.by_token() {
         all.push(Refusal::NotFound);
     }
-    if ["{workspace_id}", "{invite_id}", "{key_id}"].iter().any(|id| shape.path.contains(id)) {
+    let of_invitation = shape.path.contains("{invitation}") && !shape.by_token();
+    if of_invitation || ["{workspace_id}", "{invite_id}", "{key_id}"].iter().any(|id| shape.path.contains(id))
+    {
         all.push(Refusal::InvalidId);
     }
     if !shape.open {
@@ -121,7 +131,7 @@ fn general(shape: &Shape<'_>) -> Vec<Refusal> {
     let names_tenant = ["{tenant_id}", "{workspace_id}", "{token}", "{workspaceId}", "{invitationId}"]
         .iter()
         .any(|id| shape.path.contains(id));
-    if !names_tenant && shape.tag != "inbox" {
+    if !names_tenant && !matches!(shape.tag, "inbox" | "invitations") {
         all.push(Refusal::AmbiguousOrg);
         all.push(Refusal::OrgNotFound);
     }
@@ -134,7 +144,7 @@ fn particular(shape: &Shape<'_>) -> Vec<ApiError> {
     let family = match shape.id {
         "preview_org_invite" => Family::OrgPreview,
         "accept_org_invite" | "decline_org_invite" => Family::OrgLink,
-        "edit_org_invite" | "edit_workspace_invite" => Family::Editing,
+        "edit_org_invite" | "edit_workspace_invite" | "edit_invitation" => Family::Editing,
         _ => shape.family,
     };
     let said = match shape.id.split_once('_').map_or(shape.id, |(verb, _)| verb) {
@@ -144,8 +154,19 @@ fn particular(shape: &Shape<'_>) -> Vec<ApiError> {
                 .concat()
         }
         "decline" => answering(),
+        "get" if shape.tag == "invitations" => {
+            vec![
+                Refusal::InvalidToken,
+                Refusal::NotFound,
+                Refusal::Expired,
+                Refusal::AlreadyAccepted { by_you: None },
+            ]
+        }
+        "invite" => changing_invites("create", "org-invites"),
         verb if shape.tag == "sharing" => sharing(verb),
-        verb if matches!(shape.tag, "org-invites" | "workspace-invites") => changing_invites(verb, shape.tag),
+        verb if matches!(shape.tag, "org-invites" | "workspace-invites" | "invitations") => {
+            changing_invites(verb, shape.tag)
+        }
         verb if matches!(shape.tag, "tenant-members" | "workspace-members") => changing_members(verb),
         "create" | "edit" if shape.tag == "workspaces" => {
             let existing = uuid::Uuid::parse_str(ID).unwrap_or_default();
@@ -160,7 +181,7 @@ fn particular(shape: &Shape<'_>) -> Vec<ApiError> {
         .into_iter()
         // without a token there is no link to be unknown and nobody else's invite to be had
         .filter(|refusal| {
-            shape.path.contains("{token}")
+            shape.by_token()
                 || shape.tag == "sharing"
                 || !matches!(refusal, Refusal::InvalidToken | Refusal::EmailMismatch)
         })

@@ -121,6 +121,9 @@ pub struct ErrorBody {
     pub message: String,
     /// Also in the header `X-Request-Id`.
     pub request_id: String,
+    /// Always false; only in the family `/api/v1/invitations`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub success: Option<bool>,
     /// By field, for validation errors.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub errors: Option<serde_json::Map<String, serde_json::Value>>,

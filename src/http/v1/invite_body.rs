@@ -1,21 +1,14 @@
 //! Invites on the wire: one superset body for both scopes, so that every client finds its fields.
 
-use entity::{InviteId, InviteStatus, Millis, invite, workspace_member};
+use entity::{InviteStatus, Millis, invite, workspace_member};
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::body;
 use crate::{
     domain::{Refusal, Scope, clock, clock::rfc3339, invite::status_at},
-    invites::{
-        create::NewInvite,
-        edit::Change,
-        list::{MOST, Page},
-        preview::Preview,
-        rules::Life,
-        scope_of,
-    },
+    invites::{create::NewInvite, edit::Change, list::Page, preview::Preview, rules::Life, scope_of},
 };
 
 /// Body of a create.
@@ -218,7 +211,7 @@ pub struct Resent {
 /// A page of invites.
 #[derive(Serialize, ToSchema)]
 pub struct InviteList {
-    /// In order of making.
+    /// In the order asked for.
     pub data: Vec<InviteBody>,
     /// How many there are in all.
     pub total: u64,
@@ -233,37 +226,8 @@ impl InviteList {
         Self {
             data: page.invites.iter().map(|row| InviteBody::of(row, now)).collect(),
             total: page.total,
-            next_cursor: page.next.map(|id| id.to_string()),
+            next_cursor: page.next.clone(),
         }
-    }
-}
-
-/// Paging of a list; without it, everything.
-#[derive(Debug, Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-pub struct Paging {
-    /// Where to go on: the `next_cursor` of the page before.
-    cursor: Option<String>,
-    /// How many at most, of 1 to 10,000 the nearest; everything (10,000) if absent.
-    limit: Option<u16>,
-    /// The same under another name.
-    page_size: Option<u16>,
-    /// The same under another name.
-    per_page: Option<u16>,
-}
-
-impl Paging {
-    /// Where to begin and how many.
-    ///
-    /// # Errors
-    /// [`Refusal::Validation`] for a cursor that is not ours.
-    pub fn read(&self) -> Result<(Option<InviteId>, u64), Refusal> {
-        let after =
-            self.cursor.as_deref().filter(|text| !text.is_empty()).map(|text| {
-                text.parse().map_err(|_| Refusal::field("cursor", "is not a cursor of this list"))
-            });
-        let limit = self.limit.or(self.page_size).or(self.per_page).map_or(MOST, u64::from);
-        Ok((after.transpose()?, limit.clamp(1, MOST)))
     }
 }
 

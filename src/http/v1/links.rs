@@ -194,7 +194,8 @@ pub async fn accept_workspace_invite(
     once: Once,
 ) -> Result<HttpResponse, ApiError> {
     let family = workspace_family(&caller.at.state);
-    accepted(&caller, token.into_inner(), Kind::Workspace, family, once).await
+    let reply = |accepted| reply_accepted(&accepted);
+    accepted(&caller, token.into_inner(), Kind::Workspace, family, once, reply).await
 }
 
 /// An acceptance on the wire, by what it was for.
@@ -232,21 +233,24 @@ pub async fn accept_org_invite(
     _body: Body<Empty>,
     once: Once,
 ) -> Result<HttpResponse, ApiError> {
-    accepted(&caller, token.into_inner(), Kind::Org, Family::OrgLink, once).await
+    let reply = |accepted| reply_accepted(&accepted);
+    accepted(&caller, token.into_inner(), Kind::Org, Family::OrgLink, once, reply).await
 }
 
-async fn accepted(
+/// Accepts by the token of a link of this kind.
+pub(super) async fn accepted(
     caller: &Caller,
     token: String,
     kind: Kind,
     family: Family,
     once: Once,
+    render: impl Fn(Accepted) -> Result<Reply, Refusal> + Send + Sync + 'static,
 ) -> Result<HttpResponse, ApiError> {
     let refuse = |refusal| ApiError::of(family)(caller.at.counted(caller.at.noted(refusal)));
     let within = only_tenant(caller).map_err(refuse)?;
     let link = Presented { token, kind, within };
     let accepting = accept::accept(&caller.at.state.invites, &caller.principal, &link);
-    let answer = once.answer(accepting, |accepted| reply_accepted(&accepted)).await.map_err(refuse)?;
+    let answer = once.answer(accepting, render).await.map_err(refuse)?;
     if let Some(user) = &caller.principal.user {
         caller.at.state.auth.first_sight().forget(&user.id);
     }
@@ -270,7 +274,8 @@ pub async fn decline_workspace_invite(
     once: Once,
 ) -> Result<HttpResponse, ApiError> {
     let family = workspace_family(&caller.at.state);
-    declined(&caller, token.into_inner(), Kind::Workspace, body.0, family, once).await
+    let note = body::text("note", body.0.note, 500)?;
+    declined(&caller, token.into_inner(), Kind::Workspace, note, family, once, reply_declined).await
 }
 
 /// Decline an organisation's invitation, for good.
@@ -289,23 +294,30 @@ pub async fn decline_org_invite(
     body: Body<DeclineInvite>,
     once: Once,
 ) -> Result<HttpResponse, ApiError> {
-    declined(&caller, token.into_inner(), Kind::Org, body.0, Family::OrgLink, once).await
+    let note = body::text("note", body.0.note, 500)?;
+    declined(&caller, token.into_inner(), Kind::Org, note, Family::OrgLink, once, reply_declined).await
 }
 
-async fn declined(
+/// A refusal by the addressee on the wire.
+pub(super) fn reply_declined(declined: Declined) -> Result<Reply, Refusal> {
+    once::ok(&DeclinedBody::from(declined))
+}
+
+/// Declines by the token of a link of this kind.
+pub(super) async fn declined(
     caller: &Caller,
     token: String,
     kind: Kind,
-    body: DeclineInvite,
+    note: Option<String>,
     family: Family,
     once: Once,
+    render: impl Fn(Declined) -> Result<Reply, Refusal> + Send + Sync + 'static,
 ) -> Result<HttpResponse, ApiError> {
     let refuse = |refusal| ApiError::of(family)(caller.at.counted(caller.at.noted(refusal)));
-    let note = body::text("note", body.note, 500)?;
     let within = only_tenant(caller).map_err(refuse)?;
     let link = Presented { token, kind, within };
     let declining = decline::decline(&caller.at.state.invites, &caller.principal, &link, note);
-    once.answer(declining, |declined| once::ok(&DeclinedBody::from(declined))).await.map_err(refuse)
+    once.answer(declining, render).await.map_err(refuse)
 }
 
 /// The tenant that host and header allow; where they contradict each other, the link is as good as unknown.

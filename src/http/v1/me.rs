@@ -9,16 +9,18 @@ use uuid::Uuid;
 
 use super::{
     body::{self, Empty, ErrorBody},
-    links::{AnyAccepted, DeclineInvite, DeclinedBody, reply_accepted},
+    links::{AnyAccepted, DeclineInvite, DeclinedBody, reply_accepted, reply_declined},
 };
 use crate::{
+    actors::Reply,
     domain::{Refusal, clock::rfc3339},
     http::{
         error::ApiError,
         extract::{Body, Caller, id},
-        once::{self, Once},
+        once::Once,
     },
     invites::{
+        decline::Declined,
         inbox::{self, Waiting},
         scope_of,
     },
@@ -180,7 +182,8 @@ pub async fn decline_my_invite(
     body: Body<DeclineInvite>,
     once: Once,
 ) -> Result<HttpResponse, ApiError> {
-    declined(&caller, &path, body.0, once).await
+    let note = body::text("note", body.0.note, 500)?;
+    declined(&caller, id(&path)?, note, once, reply_declined).await
 }
 
 /// Decline an invite by id: the same under another name.
@@ -196,20 +199,21 @@ pub async fn decline_my_invitation(
     body: Body<DeclineInvite>,
     once: Once,
 ) -> Result<HttpResponse, ApiError> {
-    declined(&caller, &path, body.0, once).await
+    let note = body::text("note", body.0.note, 500)?;
+    declined(&caller, id(&path)?, note, once, reply_declined).await
 }
 
-async fn declined(
+/// Declines by id.
+pub(super) async fn declined(
     caller: &Caller,
-    path: &str,
-    body: DeclineInvite,
+    id: InviteId,
+    note: Option<String>,
     once: Once,
+    render: impl Fn(Declined) -> Result<Reply, Refusal> + Send + Sync + 'static,
 ) -> Result<HttpResponse, ApiError> {
-    let id: InviteId = id(path)?;
-    let note = body::text("note", body.note, 500)?;
     let within = only_tenant(caller)?;
     let declining = inbox::decline(&caller.at.state.invites, &caller.principal, within, id, note);
-    let answer = once.answer(declining, |declined| once::ok(&DeclinedBody::from(declined))).await;
+    let answer = once.answer(declining, render).await;
     Ok(answer.map_err(|refusal| caller.at.noted(refusal))?)
 }
 

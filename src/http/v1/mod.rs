@@ -2,8 +2,13 @@
 
 pub mod api_keys;
 pub mod body;
+pub mod event_body;
+pub mod events;
+pub mod invitation_body;
+pub mod invitations;
 pub mod invite_body;
 pub mod links;
+pub mod list_query;
 pub mod me;
 pub mod member_body;
 pub mod org_invites;

@@ -4,9 +4,9 @@ use actix_web::{HttpResponse, delete, get, patch, post, web};
 
 use super::{
     body::ErrorBody,
-    invite_body::{
-        CreateInvite, Data, EditInvite, InviteBody, InviteList, Paging, ResendInvite, Resent, Revoked,
-    },
+    event_body::HistoryBody,
+    invite_body::{CreateInvite, Data, EditInvite, InviteBody, InviteList, ResendInvite, Resent, Revoked},
+    list_query::{ListParams, ListQuery},
     workspace_invites::reply_resent,
 };
 use crate::{
@@ -16,7 +16,7 @@ use crate::{
         extract::{Body, Caller, id},
         once::{self, Once},
     },
-    invites::{create, create::Created, edit, list, resend, revoke},
+    invites::{create, create::Created, edit, history, list, resend, revoke},
 };
 
 /// Invite somebody into the tenant.
@@ -50,23 +50,22 @@ pub async fn create_org_invite(
     Ok(answer.await?)
 }
 
-/// List the pending invites of the tenant itself.
+/// List the invites of the tenant itself: everything that is pending, unless asked otherwise.
 ///
 /// **Permissions**: tenant owner or admin, or by configuration; others see those they sent.
-#[utoipa::path(tag = "org-invites", operation_id = "list_org_invites", params(Paging),
+#[utoipa::path(tag = "org-invites", operation_id = "list_org_invites", params(ListParams),
     responses(
-        (status = 200, description = "Pending invites", body = InviteList),
+        (status = 200, description = "Invites, pending ones unless asked otherwise", body = InviteList),
         (status = "4XX", description = "Refused", body = ErrorBody),
         (status = 503, description = "Not now", body = ErrorBody)))]
 #[get("/tenants/{tenant_id}/invites")]
 pub async fn list_org_invites(
     caller: Caller,
     path: web::Path<String>,
-    paging: web::Query<Paging>,
+    asked: ListQuery,
 ) -> Result<HttpResponse, ApiError> {
-    let (after, limit) = paging.read()?;
     let (state, call) = caller.within_named(&path).await?;
-    let page = list::list(&state.invites, call, Scope::Org, after, limit).await?;
+    let page = list::list(&state.invites, call, Scope::Org, asked.0).await?;
     Ok(HttpResponse::Ok().json(InviteList::of(&page, state.store.clock().now())))
 }
 
@@ -146,4 +145,23 @@ pub async fn edit_org_invite(
         .await
         .map_err(ApiError::of(Family::Editing))?;
     Ok(HttpResponse::Ok().json(Data { data: InviteBody::of(&row, state.store.clock().now()) }))
+}
+
+/// Read what happened to an invite of the tenant itself: by whom, when, what became of its mails.
+///
+/// **Permissions**: whoever may read the invite.
+#[utoipa::path(tag = "org-invites", operation_id = "list_org_invite_events",
+    responses(
+        (status = 200, description = "What happened, the oldest first", body = HistoryBody),
+        (status = "4XX", description = "Refused", body = ErrorBody),
+        (status = 503, description = "Not now", body = ErrorBody)))]
+#[get("/tenants/{tenant_id}/invites/{invite_id}/events")]
+pub async fn list_org_invite_events(
+    caller: Caller,
+    path: web::Path<(String, String)>,
+) -> Result<HttpResponse, ApiError> {
+    let invite = id(&path.1)?;
+    let (state, call) = caller.within_named(&path.0).await?;
+    let history = history::of(&state.invites, call, Scope::Org, invite).await?;
+    Ok(HttpResponse::Ok().json(HistoryBody::of(&history)))
 }

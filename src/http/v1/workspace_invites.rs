@@ -7,10 +7,11 @@ use utoipa::ToSchema;
 
 use super::{
     body::ErrorBody,
+    event_body::HistoryBody,
     invite_body::{
-        CreateInvite, Data, EditInvite, InviteBody, InviteList, MemberRecord, Paging, ResendInvite, Resent,
-        Revoked,
+        CreateInvite, Data, EditInvite, InviteBody, InviteList, MemberRecord, ResendInvite, Resent, Revoked,
     },
+    list_query::{ListParams, ListQuery},
 };
 use crate::{
     actors::Reply,
@@ -20,7 +21,7 @@ use crate::{
         extract::{Body, Caller, id},
         once::{self, Once},
     },
-    invites::{create, create::Created, edit, list, resend, revoke},
+    invites::{create, create::Created, edit, history, list, resend, revoke},
 };
 
 /// Invited, or added: told apart by `type`.
@@ -84,25 +85,24 @@ pub(super) fn reply(created: Created, now: Millis) -> Result<Reply, Refusal> {
     }
 }
 
-/// List the pending invites of a workspace.
+/// List the invites of a workspace: everything that is pending, unless asked otherwise.
 ///
 /// **Permissions**: as creating; others see those they sent.
-#[utoipa::path(tag = "workspace-invites", operation_id = "list_workspace_invites", params(Paging),
+#[utoipa::path(tag = "workspace-invites", operation_id = "list_workspace_invites", params(ListParams),
     responses(
-        (status = 200, description = "Pending invites", body = InviteList),
+        (status = 200, description = "Invites, pending ones unless asked otherwise", body = InviteList),
         (status = "4XX", description = "Refused", body = ErrorBody),
         (status = 503, description = "Not now", body = ErrorBody)))]
 #[get("/workspaces/{workspace_id}/invites")]
 pub async fn list_workspace_invites(
     caller: Caller,
     path: web::Path<String>,
-    paging: web::Query<Paging>,
+    asked: ListQuery,
 ) -> Result<HttpResponse, ApiError> {
     let workspace = id(&path)?;
     let scope = Scope::Workspace(workspace);
-    let (after, limit) = paging.read()?;
     let (state, call) = caller.within_workspace(workspace).await?;
-    let page = list::list(&state.invites, call, scope, after, limit).await?;
+    let page = list::list(&state.invites, call, scope, asked.0).await?;
     Ok(HttpResponse::Ok().json(InviteList::of(&page, state.store.clock().now())))
 }
 
@@ -195,4 +195,23 @@ pub async fn edit_workspace_invite(
         .await
         .map_err(ApiError::of(Family::Editing))?;
     Ok(HttpResponse::Ok().json(Data { data: InviteBody::of(&row, state.store.clock().now()) }))
+}
+
+/// Read what happened to an invite of a workspace: by whom, when, what became of its mails.
+///
+/// **Permissions**: whoever may read the invite.
+#[utoipa::path(tag = "workspace-invites", operation_id = "list_workspace_invite_events",
+    responses(
+        (status = 200, description = "What happened, the oldest first", body = HistoryBody),
+        (status = "4XX", description = "Refused", body = ErrorBody),
+        (status = 503, description = "Not now", body = ErrorBody)))]
+#[get("/workspaces/{workspace_id}/invites/{invite_id}/events")]
+pub async fn list_workspace_invite_events(
+    caller: Caller,
+    path: web::Path<(String, String)>,
+) -> Result<HttpResponse, ApiError> {
+    let (workspace, invite) = (id(&path.0)?, id(&path.1)?);
+    let (state, call) = caller.within_workspace(workspace).await?;
+    let history = history::of(&state.invites, call, Scope::Workspace(workspace), invite).await?;
+    Ok(HttpResponse::Ok().json(HistoryBody::of(&history)))
 }

@@ -188,7 +188,7 @@ pub async fn edit_invitation_expiration(
 /// Mail an invitation again, with the same link. One past its end lives again, with a new link.
 ///
 /// **Permissions**: whoever sent it, and the workspace's owner.
-#[utoipa::path(tag = "sharing", operation_id = "resend_invitation",
+#[utoipa::path(tag = "sharing", operation_id = "resend_shared_invitation",
     responses(
         (status = 200, description = "A mail is owed", body = Done),
         (status = "4XX", description = "Refused", body = ErrorBody),
@@ -241,7 +241,7 @@ pub async fn list_pending_invitations_alias(caller: Caller, path: web::Path<Stri
 
 async fn pending(caller: Caller, id: &str) -> Answer {
     let (state, call, scope) = workspace(caller, id).await?;
-    let page = invitations::list(&state.invites, call, scope, None, invitations::MOST).await?;
+    let page = invitations::list(&state.invites, call, scope, invitations::Asked::default()).await?;
     Ok(HttpResponse::Ok().json(PendingInvitations::of(&page)))
 }
 

@@ -1,63 +1,10 @@
-//! What is shown of invites: the lists, the inbox, and the row of a preview with its names.
+//! What is shown of invites besides the lists of [`super::listing`]: the operator's list, the inbox, and the row
+//! of a preview with its names.
 
-use entity::{InviteId, Millis, TenantId, UserId, invite};
-use sea_orm::{
-    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select,
-};
+use entity::{InviteId, Millis, TenantId, invite};
+use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
-use super::{find_for_link, in_scope, pending};
-use crate::domain::Scope;
-
-/// Which live pending invites a list shows.
-#[derive(Clone, Debug)]
-pub struct ListPending {
-    /// Where.
-    pub scope: Scope,
-    /// Only those this person sent.
-    pub sent_by: Option<UserId>,
-    /// Still alive at this time.
-    pub now: Millis,
-    /// Rows after this id.
-    pub after: Option<InviteId>,
-    /// At most so many.
-    pub limit: u64,
-}
-
-fn live(tenant: TenantId, list: &ListPending) -> Select<invite::Entity> {
-    let mut query = invite::Entity::find()
-        .filter(in_scope(tenant, list.scope))
-        .filter(pending())
-        .filter(invite::Column::ExpiresAt.gt(list.now));
-    if let Some(sender) = &list.sent_by {
-        query = query.filter(invite::Column::Inviter.eq(sender.clone()));
-    }
-    query
-}
-
-/// Live pending invites in order of making, and how many there are in all.
-///
-/// # Errors
-/// As any statement.
-pub async fn list_pending(
-    conn: &impl ConnectionTrait,
-    tenant: TenantId,
-    list: &ListPending,
-) -> Result<(Vec<invite::Model>, u64), DbErr> {
-    use sea_orm::PaginatorTrait;
-
-    let mut query = live(tenant, list);
-    if let Some(after) = list.after {
-        query = query.filter(invite::Column::Id.gt(after));
-    }
-    let rows = query.order_by_asc(invite::Column::Id).limit(list.limit).all(conn).await?;
-    let complete = list.after.is_none() && u64::try_from(rows.len()).unwrap_or(u64::MAX) < list.limit;
-    let total = if complete {
-        u64::try_from(rows.len()).unwrap_or(u64::MAX)
-    } else {
-        live(tenant, list).count(conn).await?
-    };
-    Ok((rows, total))
-}
+use super::{find_for_link, pending};
 
 /// Invites of the tenant of any status, newest first: the operator's list.
 ///

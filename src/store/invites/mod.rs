@@ -2,6 +2,7 @@
 //! whose WHERE repeats the whole precondition; no row changed means somebody else decided first, and the
 //! caller reads again to say why.
 
+pub mod listing;
 mod lists;
 
 use entity::{Delivery, InviteId, InviteStatus, Millis, TenantId, UserId, WorkspaceId, invite};
@@ -11,7 +12,7 @@ use sea_orm::{
     sea_query::{Expr, SimpleExpr},
 };
 
-pub use self::lists::{ListPending, PreviewRow, find_for_preview, inbox, list_pending, list_recent};
+pub use self::lists::{PreviewRow, find_for_preview, inbox, list_recent};
 use super::tx::Tx;
 use crate::domain::Scope;
 
