@@ -125,7 +125,7 @@ async fn beyond_ten_thousand_members_there_is_a_next_page_and_the_count_is_that_
     server.get(&Org.collection()).by(&acme_owner()).await.expect(200);
     insert_members(&server, 10_003).await;
     let [own, .., clinic] = lists();
-    for (path, count, query) in [(own.0, 10_004, ""), (clinic.0, 10_003, "limit=99999")] {
+    for (path, count, query) in [(own.0, 10_004, ""), (clinic.0, 10_003, "limit=60000")] {
         let first = page(&server, &path, query).await;
         assert_eq!((ids(&first).len(), &first["total"]), (10_000, &count.into()), "{path}");
         let cursor = first["next_cursor"].as_str().unwrap();
