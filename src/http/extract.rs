@@ -275,13 +275,16 @@ impl Caller {
             return self.within(tenant).await;
         }
         let user = self.principal.person()?.id.clone();
-        let own = tenants::own::own(&self.at.state.tenants, user).await?;
-        let mut own: Vec<_> = own.iter().filter_map(|(id, _)| snapshot.tenant(*id).cloned()).collect();
+        let mut own = Vec::new();
+        // before the memberships, among which whoever becomes an owner meanwhile is found
         for tenant in &snapshot.settings.tenants {
-            let known = own.iter().any(|known| known.id == tenant.id);
-            if !known && owner_to_be(&self.at.state, tenant, &self.principal).await?.is_some() {
+            if owner_to_be(&self.at.state, tenant, &self.principal).await?.is_some() {
                 own.push(tenant.clone());
             }
+        }
+        for (id, _) in tenants::own::own(&self.at.state.tenants, user).await? {
+            let known = own.iter().any(|known| known.id == id);
+            own.extend(snapshot.tenant(id).filter(|_| !known).cloned());
         }
         match own.len() {
             0 => Err(Refusal::OrgNotFound),

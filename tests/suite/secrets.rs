@@ -3,6 +3,7 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use crate::support::{
     ACME_HOST, Credential, Engine,
@@ -36,7 +37,11 @@ impl Run {
                 for (name, value) in map {
                     match value.as_str() {
                         Some(url) if name == "invite_url" => self.secrets.push(token_of(url)),
-                        Some(text) if ["key", "token"].contains(&name.as_str()) => {
+                        // events name API keys by their ids
+                        Some(text)
+                            if ["key", "token"].contains(&name.as_str())
+                                && Uuid::parse_str(text).is_err() =>
+                        {
                             self.secrets.push(text.to_owned());
                         }
                         _ => self.gather(value),

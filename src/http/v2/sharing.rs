@@ -42,6 +42,11 @@ impl From<Refusal> for Refused {
     }
 }
 
+/// A refusal on a route that knows no 400.
+fn plain(refusal: Refusal) -> Refused {
+    Refused(ApiError::of(Family::SharingPlain)(refusal))
+}
+
 /// A field as this API names it.
 fn named(error: FieldError) -> FieldError {
     let field = match error.field {
@@ -314,7 +319,8 @@ async fn permit(caller: Caller, path: &(String, String), body: &SetPermissions) 
 pub async fn remove_shared_user(caller: Caller, path: web::Path<(String, String)>, once: Once) -> Answer {
     let user = target(&path.1)?;
     let (state, call, scope) = workspace(caller, &path.0).await?;
-    done_once(once, remove::remove(&state.members, call, scope, user), REMOVED).await
+    let removing = remove::remove(&state.members, call, scope, user);
+    once.answer(removing, |()| once::ok(&Done { message: REMOVED })).await.map_err(plain)
 }
 
 /// Remove somebody from a workspace, or leave it: the same by DELETE.
