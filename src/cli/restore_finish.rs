@@ -92,6 +92,10 @@ async fn finish(cx: &Context, asked: &Finish) -> Result<Vec<(&'static str, u64)>
         "members who were removed or demoted after the dump have their places and roles back: \
          go through `usher member list`"
     );
+    eprintln!(
+        "events after the dump are gone and their numbers are given again: applications that follow \
+         /api/v1/events must begin anew"
+    );
     let (ended, renewed) = if asked.pending == Pending::Revoke { (all.invites, 0) } else { (0, all.invites) };
     Ok(vec![
         ("invites revoked", ended),

@@ -206,6 +206,9 @@ impl CreateInvite {
         // a link whose master key is gone is renewed, and the mail that carried it with it
         let renew = self.keys.get(&row.kid).is_none();
         let mails = self.new.send_email && (renew || cooldown_left(&row, rules, now) == 0);
+        if renew {
+            renew_link(&mut row, &self.keys)?;
+        }
         if mails {
             self.counters.require_room(work, now).await?;
             store::outbox::cancel_for_invite(work.conn(), row.tenant_id, row.id, None).await?;
@@ -216,9 +219,6 @@ impl CreateInvite {
         row.locale = self.new.locale.clone().or(row.locale);
         row.message = self.new.message.clone().or(row.message);
         take_over_if_needed(work.conn(), &self.by, &mut row).await?;
-        if renew {
-            renew_link(&mut row, &self.keys)?;
-        }
         if mails {
             owe_mail(work, &mut row, now);
             self.counters.count(work, now).await?;

@@ -101,11 +101,8 @@ fn unwritable(to: &Path, error: io::Error) -> BackupError {
 /// Writes one moment of the database into an empty file.
 async fn copy(url: &str, to: &Path) -> Result<(), StoreError> {
     let db = open(url).await?;
-    let into = Statement::from_sql_and_values(
-        DbBackend::Sqlite,
-        "VACUUM INTO $1",
-        [to.to_string_lossy().into_owned().into()],
-    );
+    let to = to.to_str().ok_or_else(|| StoreError::unreachable("the file's name must be UTF-8"))?;
+    let into = Statement::from_sql_and_values(DbBackend::Sqlite, "VACUUM INTO $1", [to.into()]);
     let copied = db.execute_raw(into).await;
     let _ = db.close().await;
     copied?;

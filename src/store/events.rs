@@ -67,7 +67,8 @@ pub async fn append(
     Ok(())
 }
 
-/// All events of one invite, oldest first.
+/// The events of one invite, oldest first, at most ten thousand: more than anybody reads, and not more than a
+/// sender could make who edits an invite again and again.
 ///
 /// # Errors
 /// As any statement.
@@ -80,6 +81,7 @@ pub async fn of_invite(
         .filter(event::Column::TenantId.eq(tenant))
         .filter(event::Column::InviteId.eq(invite))
         .order_by_asc(event::Column::Seq)
+        .limit(10_000)
         .all(conn)
         .await
 }

@@ -145,3 +145,32 @@ async fn a_write_that_was_cut_short_leaves_a_writer_that_works() {
     assert_eq!(seats, 3, "nothing of what was cut is left");
     let _ = std::fs::remove_dir_all(folder);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_of_more_parts_than_a_statement_takes_is_found() {
+    use super::invites::listing::{Filter, Listing, Part, SortBy, list};
+
+    let mine = TenantId(uuid::Uuid::now_v7());
+    let store = store(&[mine]).await;
+    let now = store.clock().now();
+    let row = invite::Model { inviter: Some(UserId("u-1".into())), ..pending(mine, now) };
+    let tx = store.tenant_write(mine).await.unwrap();
+    super::invites::insert(tx.conn(), row.clone()).await.unwrap();
+    let elsewhere = (0..150).map(|_| TenantId(uuid::Uuid::now_v7()));
+    let parts: Vec<_> = std::iter::once(mine)
+        .chain(elsewhere)
+        .map(|tenant| Part::SentBy(tenant, UserId("u-1".into()), None))
+        .collect();
+    let listing = Listing {
+        parts,
+        filter: Filter::default(),
+        sort: SortBy::Created,
+        descending: false,
+        after: None,
+        skip: 0,
+        limit: 1,
+        now,
+    };
+    let (rows, total) = list(tx.conn(), &listing).await.unwrap();
+    assert_eq!((rows.len(), rows[0].id, total), (1, row.id, 1));
+}

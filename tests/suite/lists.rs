@@ -181,6 +181,7 @@ async fn a_bad_value_is_refused_with_its_field(server: TestServer) {
         ("email=nobody", "email"),
         ("role=boss", "role"),
         ("workspace_id=clinic", "workspace_id"),
+        ("invited_by=a%00b", "invited_by"),
         ("created_after=yesterday", "created_after"),
         ("created_before=2026-01-02", "created_before"),
         ("expires_before=1", "expires_before"),

@@ -7,9 +7,10 @@ use std::{
 };
 
 use actix_web::{FromRequest, HttpRequest, dev::Payload, web};
-use entity::{Delivery, InviteStatus, Millis, Role, UserId};
+use entity::{Delivery, InviteStatus, Millis, Role};
 use utoipa::{IntoParams, openapi::path::ParameterIn};
 
+use super::member_body::user_id;
 use crate::{
     domain::{EmailAddress, Refusal, clock, nearest::did_you_mean, role},
     http::error::ApiError,
@@ -139,7 +140,7 @@ fn read(query: &str) -> Result<Asked, Refusal> {
             None => None,
             Some(text) => Some(text.parse().map_err(|_| Refusal::field("workspace_id", "must be a UUID"))?),
         },
-        inviter: given.text("invited_by")?.map(|text| UserId(text.to_owned())),
+        inviter: given.text("invited_by")?.map(|text| user_id("invited_by", text)).transpose()?,
         deliveries: given.several("delivery", Delivery::parse, &names(&DELIVERIES, |one| one.as_str()))?,
         created_after: given.time("created_after")?,
         created_before: given.time("created_before")?,

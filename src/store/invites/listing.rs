@@ -14,6 +14,8 @@ use crate::domain::cursor::{Key, Place};
 
 /// Up to so many tenants or workspaces are branches of their own; more are one, and sorted.
 const BRANCHES: usize = 8;
+/// Up to so many parts and statuses are branches of their own. SQLite takes 500 in one statement.
+const MOST_BRANCHES: usize = 64;
 
 /// Part of what may be seen.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -154,9 +156,14 @@ impl Listing {
         Some(branches.fold(first, |mut union, branch| union.union(kind, branch).to_owned()))
     }
 
-    /// One for each part and status.
+    /// One for each part and status; of too many, a single one with them all.
     fn branches(&self, states: &[Condition]) -> Vec<Condition> {
         let parts: Vec<Part> = self.parts.iter().flat_map(Part::split).collect();
+        if parts.len().saturating_mul(states.len()) > MOST_BRANCHES {
+            let any_part = self.parts.iter().map(Part::condition).fold(Condition::any(), Condition::add);
+            let any_state = states.iter().cloned().fold(Condition::any(), Condition::add);
+            return vec![Condition::all().add(any_part).add(any_state).add(self.narrow())];
+        }
         parts
             .iter()
             .flat_map(|part| {
