@@ -41,6 +41,9 @@ pub fn sqlite_file(settings: &settings::Database) -> Option<std::path::PathBuf> 
     connect::sqlite_file(settings)
 }
 
+/// Longest that closing the connections may take at the end.
+const LONGEST_CLOSE: std::time::Duration = std::time::Duration::from_secs(3);
+
 /// Connections and clock of one database; clones share them.
 #[derive(Clone)]
 pub struct Store {
@@ -163,12 +166,16 @@ impl Store {
         self.read(|db| async move { db.ping().await }).await
     }
 
-    /// Closes all connections, after everything that uses them has ended.
+    /// Closes all connections, after everything that uses them has ended. A connection that has gone silent is
+    /// not waited for.
     pub async fn close(&self) {
         let (write, read) = (self.inner.write.clone(), self.inner.read.clone());
         let closing = self.inner.runtime.spawn(async move {
-            let _ = read.close().await;
-            let _ = write.close().await;
+            let both = async {
+                let _ = read.close().await;
+                let _ = write.close().await;
+            };
+            let _ = tokio::time::timeout(LONGEST_CLOSE, both).await;
         });
         let _ = closing.await;
     }
