@@ -9,7 +9,7 @@ use tokio::{sync::OwnedSemaphorePermit, sync::oneshot, time::Instant};
 
 use crate::{
     domain::Refusal,
-    identity::first_sight::TAKEN,
+    identity::{Call, first_sight::TAKEN},
     store::{self, StoreError, events::NewEvent, tx::Tx, users::Sighting},
 };
 
@@ -49,6 +49,12 @@ pub type Decision<T> = Result<T, Stop>;
 pub trait Command: Send + Sync + 'static {
     /// What the caller gets after the commit.
     type Output: Send + 'static;
+
+    /// Who must still belong to the tenant to be told a kept answer again; `None` for those who are nobody there
+    /// and need not be, such as whoever answers an invitation.
+    fn told_to(&self) -> Option<&Call> {
+        None
+    }
 
     /// Decides, under the tenant's lock.
     fn decide(&self, work: &mut Work<'_>) -> impl Future<Output = Decision<Self::Output>> + Send;

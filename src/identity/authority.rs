@@ -38,6 +38,15 @@ impl Authority {
         }
     }
 
+    /// The call, if it is not the operator's doing.
+    #[must_use]
+    pub fn call(&self) -> Option<&Call> {
+        match self {
+            Self::Operator(_) => None,
+            Self::Caller(call) => Some(call),
+        }
+    }
+
     /// The tenant's own host a call came in on.
     #[must_use]
     pub fn site_host(&self) -> Option<&Host> {

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     actors::{Command, Decision, Planned, Work},
     domain::{EmailAddress, MasterKeys, Refusal, Scope, Standing, random},
-    identity::Authority,
+    identity::{Authority, Call},
     store::{self, StoreError, events::NewEvent, members::Origin},
     tenancy::links,
 };
@@ -86,6 +86,10 @@ struct CreateInvite {
 
 impl Command for CreateInvite {
     type Output = Created;
+
+    fn told_to(&self) -> Option<&Call> {
+        self.by.call()
+    }
 
     async fn decide(&self, work: &mut Work<'_>) -> Decision<Created> {
         let (tenant, new) = (self.by.tenant(), &self.new);

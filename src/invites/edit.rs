@@ -12,7 +12,7 @@ use super::{
 use crate::{
     actors::{Command, Decision, Planned, Work},
     domain::{MasterKeys, Permission, Refusal, Scope},
-    identity::Authority,
+    identity::{Authority, Call},
     store::{self, events::NewEvent},
 };
 
@@ -56,6 +56,10 @@ struct EditInvite {
 
 impl Command for EditInvite {
     type Output = invite::Model;
+
+    fn told_to(&self) -> Option<&Call> {
+        self.by.call()
+    }
 
     async fn decide(&self, work: &mut Work<'_>) -> Decision<invite::Model> {
         let standing = self.by.standing(work.conn(), self.scope.workspace()).await?;

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     actors::{Command, Decision, Planned, Stop, Work},
     domain::{MasterKeys, Permission, Refusal, Scope, Standing},
-    identity::Authority,
+    identity::{Authority, Call},
     store::{self, events::NewEvent},
 };
 
@@ -49,6 +49,10 @@ struct ResendInvite {
 
 impl Command for ResendInvite {
     type Output = (invite::Model, String);
+
+    fn told_to(&self) -> Option<&Call> {
+        self.by.call()
+    }
 
     async fn decide(&self, work: &mut Work<'_>) -> Decision<Self::Output> {
         let standing = self.by.standing(work.conn(), self.scope.workspace()).await?;

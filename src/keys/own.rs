@@ -76,6 +76,10 @@ struct MintKey {
 impl Command for MintKey {
     type Output = (api_key::Model, SecretString);
 
+    fn told_to(&self) -> Option<&Call> {
+        Some(&self.call)
+    }
+
     async fn decide(&self, work: &mut Work<'_>) -> Decision<Self::Output> {
         let standing = self.call.standing(work.conn(), None).await?;
         if standing.tenant.is_none() {
@@ -171,6 +175,10 @@ struct ChangeKey {
 
 impl Command for ChangeKey {
     type Output = (api_key::Model, Option<SecretString>);
+
+    fn told_to(&self) -> Option<&Call> {
+        Some(&self.call)
+    }
 
     async fn decide(&self, work: &mut Work<'_>) -> Decision<Self::Output> {
         let conn = work.conn();

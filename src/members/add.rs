@@ -44,6 +44,10 @@ struct AddMember {
 impl Command for AddMember {
     type Output = entity::Millis;
 
+    fn told_to(&self) -> Option<&Call> {
+        Some(&self.call)
+    }
+
     async fn decide(&self, work: &mut Work<'_>) -> Decision<entity::Millis> {
         let (conn, tenant) = (work.conn(), work.tenant());
         if let Scope::Workspace(id) = self.scope

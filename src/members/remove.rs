@@ -13,7 +13,7 @@ use super::{
 use crate::{
     actors::{Command, Decision, Planned, Stop, Work},
     domain::{Refusal, Scope},
-    identity::Authority,
+    identity::{Authority, Call},
     store::{self, events::NewEvent, members::Origin},
 };
 
@@ -43,6 +43,11 @@ struct Remove {
 
 impl Command for Remove {
     type Output = ();
+
+    /// Whoever has left may hear of it again.
+    fn told_to(&self) -> Option<&Call> {
+        self.by.call().filter(|call| call.user_id() != Some(&self.user))
+    }
 
     async fn decide(&self, work: &mut Work<'_>) -> Decision<()> {
         let (conn, tenant) = (work.conn(), work.tenant());

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     actors::{Command, Decision, Planned, Work},
     domain::{Refusal, Scope},
-    identity::Authority,
+    identity::{Authority, Call},
     store::{self, events::NewEvent},
 };
 
@@ -43,6 +43,10 @@ struct SetRole {
 
 impl Command for SetRole {
     type Output = ();
+
+    fn told_to(&self) -> Option<&Call> {
+        self.by.call()
+    }
 
     async fn decide(&self, work: &mut Work<'_>) -> Decision<()> {
         let (conn, tenant) = (work.conn(), work.tenant());

@@ -36,6 +36,10 @@ struct Transfer {
 impl Command for Transfer {
     type Output = Member;
 
+    fn told_to(&self) -> Option<&Call> {
+        Some(&self.call)
+    }
+
     async fn decide(&self, work: &mut Work<'_>) -> Decision<Member> {
         let (conn, tenant) = (work.conn(), work.tenant());
         let standing = self.call.standing(conn, None).await?;

@@ -56,6 +56,10 @@ struct CreateWorkspace {
 impl Command for CreateWorkspace {
     type Output = (workspace::Model, bool);
 
+    fn told_to(&self) -> Option<&Call> {
+        Some(&self.call)
+    }
+
     async fn decide(&self, work: &mut Work<'_>) -> Decision<Self::Output> {
         let (tenant, new) = (work.tenant(), &self.new);
         let standing = self.call.standing(work.conn(), None).await?;

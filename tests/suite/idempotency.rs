@@ -28,6 +28,8 @@ both_engines!(
     after_a_day_the_key_is_free,
     an_acceptance_is_told_again_to_its_person_only,
     a_credential_or_place_that_is_gone_is_refused_before_anything_is_told_again,
+    who_has_gone_from_the_tenant_is_told_nothing_again,
+    who_has_left_may_hear_of_it_again,
     an_answer_whose_master_key_is_gone_is_made_anew,
     nothing_that_is_kept_can_be_read_from_the_rows,
     what_is_outdated_is_forgotten,
@@ -351,6 +353,40 @@ async fn a_credential_or_place_that_is_gone_is_refused_before_anything_is_told_a
     create(key).await.refused(403, "insufficient_scope");
     assert_eq!(server.delete(&format!("/api/v1/api-keys/{id}")).by(&owner).await.status, 204);
     create(key).await.refused(401, "invalid_token");
+}
+
+async fn who_has_gone_from_the_tenant_is_told_nothing_again(server: TestServer) {
+    let owner = acme_owner();
+    let admin = server.joined(Org, "admin@example.com", "admin").await;
+    let posts = [
+        (Org.collection(), json!({ "email": "bob@example.com" })),
+        (Workspace.collection(), json!({ "email": "carl@example.com" })),
+        ("/api/v1/api-keys".to_owned(), json!({ "name": "ci" })),
+        ("/api/v1/workspaces".to_owned(), json!({ "name": "Night Shift" })),
+    ];
+    let post = |at: usize| {
+        let (path, body) = &posts[at];
+        let call = server.post(path, body).by(&admin).header("x-miosa-tenant", ACME);
+        keyed(call, KEY)
+    };
+    for at in 0..posts.len() {
+        let first = post(at).await;
+        assert_fresh(&first);
+        assert_again(&first, &post(at).await);
+    }
+    let member = format!("/api/v1/tenants/{ACME}/members/{}", admin.user_id());
+    server.delete(&member).by(&owner).await.expect(200);
+    for at in 0..posts.len() {
+        post(at).await.refused(404, "NOT_FOUND");
+    }
+}
+
+async fn who_has_left_may_hear_of_it_again(server: TestServer) {
+    let nurse = server.joined(Workspace, "nurse@example.com", "member").await;
+    let leave = || keyed(server.post(&sharing::user(&nurse, "/remove"), &json!({})).by(&nurse), KEY);
+    let first = leave().await;
+    assert_fresh(&first);
+    assert_again(&first, &leave().await);
 }
 
 async fn an_answer_whose_master_key_is_gone_is_made_anew(mut server: TestServer) {
