@@ -308,6 +308,8 @@ def build(release: bool) -> Path:
 
 def durable(args):
     binary = Path(args.binary).resolve() if args.binary else build(not args.dev)
+    if args.scratch:
+        Path(args.scratch).mkdir(parents=True, exist_ok=True)
     home = Path(tempfile.mkdtemp(prefix="usher-bench-", dir=args.scratch))
     home.chmod(0o755)                               # PostgreSQL runs as another user
     out = {"rounds": [], "disk": [], "load": [], "machine": machine(), "engines": args.engines, "dev": args.dev}

@@ -174,3 +174,53 @@ async fn a_list_of_more_parts_than_a_statement_takes_is_found() {
     let (rows, total) = list(tx.conn(), &listing).await.unwrap();
     assert_eq!((rows.len(), rows[0].id, total), (1, row.id, 1));
 }
+
+#[tokio::test]
+async fn an_address_is_looked_up_and_no_tenants_rows_are_walked_for_it() {
+    use sea_orm::{ConnectionTrait, DbBackend, QueryTrait};
+
+    use crate::domain::Scope;
+
+    let tenant = TenantId(uuid::Uuid::now_v7());
+    let store = store(&[tenant]).await;
+    let workspace = Scope::Workspace(entity::WorkspaceId(uuid::Uuid::now_v7()));
+    let tx = store.tenant_write(tenant).await.unwrap();
+    let backend = tx.conn().get_database_backend();
+    let email = "alice@example.com";
+    let statements = [
+        (
+            "the pending invite of a tenant",
+            invites::finding_pending_for(tenant, Scope::Org, email).build(backend),
+        ),
+        (
+            "the pending invite of a workspace",
+            invites::finding_pending_for(tenant, workspace, email).build(backend),
+        ),
+        ("the inbox", invites::finding_inbox(email, &[tenant, tenant], store.clock().now()).build(backend)),
+        ("the members who hold it", super::members::finding_with_email(tenant, email).build(backend)),
+    ];
+    let explain = if backend == DbBackend::Sqlite { "EXPLAIN QUERY PLAN" } else { "EXPLAIN" };
+    if backend == DbBackend::Postgres {
+        // an empty table is read whole, whatever indexes it has
+        tx.conn().execute_unprepared("SET LOCAL enable_seqscan = off").await.unwrap();
+    }
+    for (what, mut statement) in statements {
+        statement.sql = format!("{explain} {}", statement.sql);
+        let rows = tx.conn().query_all_raw(statement).await.unwrap();
+        let column = rows[0].column_names().pop().unwrap();
+        let plan: String =
+            rows.iter().map(|row| row.try_get::<String>("", &column).unwrap() + "\n").collect();
+        let (steps, conditions): (Vec<&str>, &str) = match backend {
+            DbBackend::Sqlite => {
+                (plan.lines().filter(|step| step.starts_with("SEARCH")).collect(), "email_norm=?")
+            }
+            _ => (plan.lines().filter(|step| step.contains("Index Cond")).collect(), "email_norm"),
+        };
+        assert!(steps.iter().any(|step| step.contains(conditions)), "{what}: {plan}");
+        assert!(
+            !plan.contains("SCAN invites") && !plan.contains("tenant_members_1 (tenant_id=?)"),
+            "{what}: {plan}"
+        );
+    }
+    tx.rollback().await;
+}

@@ -2,7 +2,10 @@
 //! of a preview with its names.
 
 use entity::{InviteId, Millis, TenantId, invite};
-use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect,
+    Select, sea_query::Expr,
+};
 
 use super::{find_for_link, pending};
 
@@ -68,13 +71,23 @@ pub async fn inbox(
     now: Millis,
     limit: u64,
 ) -> Result<Vec<invite::Model>, DbErr> {
+    finding_inbox(email_norm, tenants, now).limit(limit).all(conn).await
+}
+
+/// The statement of [`inbox`]. The end is hidden from SQLite, which would rather walk all that ends later than look one
+/// address up.
+pub(in crate::store) fn finding_inbox(
+    email_norm: &str,
+    tenants: &[TenantId],
+    now: Millis,
+) -> Select<invite::Entity> {
     let mut query = invite::Entity::find()
         .filter(invite::Column::EmailNorm.eq(email_norm))
         .filter(pending())
-        .filter(invite::Column::ExpiresAt.gt(now));
+        .filter(Expr::col(invite::Column::ExpiresAt).add(0).gt(now));
     // beyond that the list is longer than what it would leave out
     if tenants.len() <= 100 {
         query = query.filter(invite::Column::TenantId.is_in(tenants.iter().copied()));
     }
-    query.order_by_asc(invite::Column::Id).limit(limit).all(conn).await
+    query.order_by_asc(invite::Column::Id)
 }

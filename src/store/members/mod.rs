@@ -6,8 +6,8 @@ mod lists;
 use entity::{InviteId, Millis, Role, TenantId, UserId, WorkspaceId, tenant_member, user, workspace_member};
 use sea_orm::{
     ActiveValue::Set,
-    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, ExprTrait, JoinType, QueryFilter, QueryOrder,
-    QuerySelect,
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect,
+    Select,
     sea_query::{Expr, IntoCondition, OnConflict, Query},
 };
 
@@ -73,22 +73,23 @@ pub async fn with_email(
     tenant: TenantId,
     email_norm: &str,
 ) -> Result<Vec<tenant_member::Model>, DbErr> {
+    finding_with_email(tenant, email_norm).all(conn).await
+}
+
+/// The statement of [`with_email`]. Who holds the address is asked first: of a join, SQLite walks all members of the
+/// tenant instead.
+pub(super) fn finding_with_email(tenant: TenantId, email_norm: &str) -> Select<tenant_member::Entity> {
+    let holders = Query::select()
+        .column(user::Column::Id)
+        .from(user::Entity)
+        .and_where(user::Column::EmailNorm.eq(email_norm))
+        .to_owned();
     tenant_member::Entity::find()
-        .join_as(
-            JoinType::InnerJoin,
-            tenant_member::Entity::belongs_to(user::Entity)
-                .from(tenant_member::Column::UserId)
-                .to(user::Column::Id)
-                .into(),
-            "u",
-        )
         .filter(tenant_member::Column::TenantId.eq(tenant))
-        .filter(Expr::col(("u", user::Column::EmailNorm)).eq(email_norm))
+        .filter(tenant_member::Column::UserId.in_subquery(holders))
         .order_by_asc(tenant_member::Column::InsertedAt)
         .order_by_asc(tenant_member::Column::UserId)
         .limit(100)
-        .all(conn)
-        .await
 }
 
 /// One membership of the tenant.
