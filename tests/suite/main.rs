@@ -66,6 +66,7 @@ mod identity;
 mod invitations;
 mod landing_pages;
 mod lifecycle;
+mod limits;
 mod links;
 mod lists;
 mod mail_content;
