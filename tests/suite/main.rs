@@ -87,4 +87,5 @@ mod sdk;
 mod secrets;
 mod sharing;
 mod sharing_rules;
+mod starved;
 mod workspace_invites;
