@@ -88,4 +88,5 @@ mod secrets;
 mod sharing;
 mod sharing_rules;
 mod starved;
+mod wire;
 mod workspace_invites;
