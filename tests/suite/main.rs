@@ -49,6 +49,7 @@ mod authority;
 mod bad_input;
 mod batches;
 mod cli;
+mod clock_jumps;
 mod cors;
 mod crash;
 mod credentials;
