@@ -174,3 +174,24 @@ async fn a_list_of_more_parts_than_a_statement_takes_is_found() {
     let (rows, total) = list(tx.conn(), &listing).await.unwrap();
     assert_eq!((rows.len(), rows[0].id, total), (1, row.id, 1));
 }
+
+#[tokio::test]
+async fn a_commit_is_on_the_disk_before_it_is_confirmed() {
+    use sea_orm::{ConnectionTrait, Statement};
+
+    let store = store(&[]).await;
+    let tx = store.system_write().await.unwrap();
+    let backend = tx.conn().get_database_backend();
+    let settings = match backend {
+        sea_orm::DbBackend::Sqlite => [("PRAGMA synchronous", "2"), ("PRAGMA journal_mode", "wal")],
+        _ => [("SHOW synchronous_commit", "on"), ("SHOW statement_timeout", "1500ms")],
+    };
+    for (asked, wanted) in settings {
+        let row = tx.conn().query_one_raw(Statement::from_string(backend, asked)).await.unwrap().unwrap();
+        let told = row
+            .try_get_by_index::<String>(0)
+            .or_else(|_| row.try_get_by_index::<i32>(0).map(|number| number.to_string()));
+        assert_eq!(told.unwrap(), wanted, "{asked}");
+    }
+    assert!(tx.rollback().await);
+}
