@@ -1,7 +1,15 @@
 //! Logs and metrics. Logs are structured, go to standard error, and never hold a token, a key or a whole
-//! address; metrics are rendered on the admin listener and name no tenant.
+//! address; metrics are rendered on the admin listener and name no tenant. Whoever reads standard error may stall:
+//! lines are queued and written by a thread of their own, so that no request waits for it.
 
-use std::{io::IsTerminal, sync::OnceLock};
+use std::{
+    io::{self, IsTerminal, Write},
+    sync::{
+        OnceLock,
+        mpsc::{Receiver, SyncSender, sync_channel},
+    },
+    time::Duration,
+};
 
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
@@ -10,11 +18,17 @@ use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberI
 const DEFAULT_FILTER: &str =
     "info,actix_http=off,actix_server=warn,sqlx=warn,sea_orm=warn,sea_orm_migration=warn";
 
+/// Lines that may wait for whoever reads standard error; further ones are dropped and counted.
+const WAITING: usize = 8192;
+/// How long the end of the process waits for lines to be written.
+const LAST_LINES: Duration = Duration::from_secs(1);
+
 static METRICS: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
 
 /// Begins logging: JSON, or readable lines on a terminal; `USHER_LOG_FORMAT=json|pretty` decides otherwise.
-/// Called once per process; again it changes nothing.
-pub fn init() {
+/// Called once per process; again it changes nothing. What it gives writes the last lines when it is dropped.
+#[must_use = "dropping it ends the log"]
+pub fn init() -> LastLines {
     let filter = std::env::var("USHER_LOG").ok().and_then(|text| EnvFilter::try_new(text).ok());
     let filter = filter.unwrap_or_else(|| EnvFilter::new(DEFAULT_FILTER));
     let pretty = match std::env::var("USHER_LOG_FORMAT").as_deref() {
@@ -23,11 +37,68 @@ pub fn init() {
         _ => std::io::stderr().is_terminal(),
     };
     let registry = tracing_subscriber::registry().with(filter);
-    let _ = if pretty {
-        registry.with(fmt::layer().with_writer(std::io::stderr).with_target(false)).try_init()
+    let (queue, waiting) = sync_channel(WAITING);
+    let lines = Lines(queue.clone());
+    let writer = move || lines.clone();
+    let begun = if pretty {
+        registry.with(fmt::layer().with_writer(writer).with_target(false)).try_init()
     } else {
-        registry.with(fmt::layer().json().flatten_event(true).with_writer(std::io::stderr)).try_init()
+        registry.with(fmt::layer().json().flatten_event(true).with_writer(writer)).try_init()
     };
+    if begun.is_ok() {
+        std::thread::spawn(move || write_out(&waiting));
+    }
+    LastLines(queue)
+}
+
+enum Line {
+    Text(Vec<u8>),
+    /// Answered when everything before it is written.
+    Asked(SyncSender<()>),
+}
+
+/// Takes lines for standard error and never waits.
+#[derive(Clone)]
+struct Lines(SyncSender<Line>);
+
+impl Write for Lines {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        if self.0.try_send(Line::Text(line.to_vec())).is_err() {
+            metrics::counter!("usher_log_lines_dropped_total").increment(1);
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn write_out(waiting: &Receiver<Line>) {
+    while let Ok(line) = waiting.recv() {
+        match line {
+            Line::Text(text) => {
+                // where standard error is closed there is nobody to tell
+                let _ = io::stderr().write_all(&text);
+            }
+            Line::Asked(answer) => {
+                let _ = answer.try_send(());
+            }
+        }
+    }
+}
+
+/// Dropped at the end of the process, it waits a moment for what is still to be written.
+pub struct LastLines(SyncSender<Line>);
+
+impl Drop for LastLines {
+    fn drop(&mut self) {
+        let (answer, written) = sync_channel(1);
+        if self.0.try_send(Line::Asked(answer)).is_ok() {
+            // whoever stalls loses the end of the log, not the end of the process
+            let _ = written.recv_timeout(LAST_LINES);
+        }
+    }
 }
 
 /// The process's metrics in Prometheus' text format; empty if they could not be installed.

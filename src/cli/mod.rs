@@ -231,12 +231,12 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
 }
 
 fn serve(globals: &Globals) -> Result<(), Failure> {
-    telemetry::init();
+    let _lines = telemetry::init();
     Ok(app::run(app::Options { source: globals.source(), ..app::Options::default() })?)
 }
 
 fn run_dev(globals: &Globals) -> Result<(), Failure> {
-    telemetry::init();
+    let _lines = telemetry::init();
     let wanted = dev::Wanted {
         config: globals.config.clone(),
         data_dir: globals.data_dir.clone(),

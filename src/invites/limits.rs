@@ -1,5 +1,5 @@
-//! How often invites may be made and mailed: per inviter (or API key), recipient and tenant, all counted within
-//! one tenant under its lock, so that one tenant can neither block nor detect another's invites. And to which mail
+//! How often invites may be made and mailed: per inviter (or their API keys), recipient and tenant, all counted
+//! within one tenant under its lock, so that one tenant can neither block nor detect another's invites. And to which mail
 //! domains they may go.
 
 use entity::Millis;
@@ -23,6 +23,10 @@ impl Counters {
     pub(super) fn of(by: &Authority, email_norm: &str) -> Self {
         let limits = &by.tenant().limits;
         let own = match (by.kind(), by.user_id()) {
+            // all keys of one person count together: making another one makes no room
+            (Some(PrincipalKind::UserKey(_)), Some(user)) => limits
+                .invites_per_api_key
+                .map(|rate| ("api_key", user.0.clone(), rate, "invitations by your API keys")),
             (Some(PrincipalKind::UserKey(id) | PrincipalKind::ServiceKey(id, _)), _) => limits
                 .invites_per_api_key
                 .map(|rate| ("api_key", id.to_string(), rate, "invitations by this API key")),

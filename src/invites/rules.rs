@@ -87,10 +87,11 @@ impl Life {
     }
 }
 
-/// Milliseconds until the next mail of this invite may be queued; 0 when it may.
+/// Milliseconds until the next mail of this invite may be queued; 0 when it may. Never more than the whole pause,
+/// though a clock that was set back may put the last mail into the future.
 pub(super) fn cooldown_left(row: &invite::Model, rules: &settings::Invites, now: Millis) -> i64 {
     let cooldown = i64::try_from(rules.resend_cooldown.as_millis()).unwrap_or(i64::MAX);
-    row.mailed_at.map_or(0, |at| at.plus(cooldown).0.saturating_sub(now.0).max(0))
+    row.mailed_at.map_or(0, |at| at.plus(cooldown).0.saturating_sub(now.0).clamp(0, cooldown))
 }
 
 /// Owes a mail for the row as it now is. The row's own columns follow; who calls this writes the row.

@@ -1,5 +1,5 @@
 //! Opening both engines with the settings that the promises rest on: WAL and full sync on SQLite with one
-//! writing connection, short lock and statement limits on PostgreSQL.
+//! writing connection; on PostgreSQL commits that wait for the disk, and short lock and statement limits.
 
 use std::{
     str::FromStr,
@@ -200,7 +200,10 @@ async fn open_postgres(
     purpose: Purpose,
     health: &Health,
 ) -> Result<DatabaseConnection, StoreError> {
-    probe_postgres(url).await?;
+    let commits = probe_postgres(url).await?;
+    if purpose == Purpose::Serving {
+        commits.complain();
+    }
     let mut options = ConnectOptions::new(url);
     options
         .max_connections(connections.max(2))
@@ -209,11 +212,13 @@ async fn open_postgres(
         .record_stmt_in_spans(false)
         .test_before_acquire_if_idle_for(Duration::from_secs(5));
     options.map_sqlx_postgres_opts(move |o| {
-        o.application_name("usher").statement_cache_capacity(256).options([
+        let o = o.application_name("usher").statement_cache_capacity(256).options([
             ("lock_timeout", format!("{}ms", purpose.lock_wait().as_millis())),
             ("statement_timeout", format!("{}ms", purpose.statement_limit().as_millis())),
             ("idle_in_transaction_session_timeout", "15s".to_owned()),
-        ])
+        ]);
+        // a stronger setting of the operator's stays
+        if commits.wait_for_the_disk { o } else { o.options([("synchronous_commit", "on")]) }
     });
     let health = health.clone();
     options.map_sqlx_postgres_pool_opts(move |pool| {
@@ -233,13 +238,40 @@ async fn open_postgres(
         .map_err(|e| StoreError::unreachable(format!("cannot reach PostgreSQL: {e}")))
 }
 
-/// One connection, because a pool hides "connection refused" behind its own timeout.
-async fn probe_postgres(url: &str) -> Result<(), StoreError> {
-    match tokio::time::timeout(Duration::from_secs(5), PgConnection::connect(url)).await {
-        Ok(Ok(connection)) => {
-            let _ = connection.close().await;
-            Ok(())
+/// What PostgreSQL does, by its own settings, before it confirms a commit.
+#[derive(Clone, Copy, Debug)]
+struct Commits {
+    /// `synchronous_commit` is not `off`.
+    wait_for_the_disk: bool,
+    /// `fsync` is not `off`.
+    reach_the_disk: bool,
+}
+
+impl Commits {
+    /// Tells the operator what an answer would not survive.
+    fn complain(self) {
+        if !self.wait_for_the_disk {
+            tracing::warn!(
+                "synchronous_commit is off in this PostgreSQL: turned on for usher's own sessions"
+            );
         }
+        if !self.reach_the_disk {
+            tracing::warn!("fsync is off in this PostgreSQL: a power cut may lose what was acknowledged");
+        }
+    }
+}
+
+/// One connection, because a pool hides "connection refused" behind its own timeout.
+async fn probe_postgres(url: &str) -> Result<Commits, StoreError> {
+    const SETTINGS: &str = "SELECT current_setting('synchronous_commit'), current_setting('fsync')";
+    let asked = async {
+        let mut connection = PgConnection::connect(url).await?;
+        let (commit, fsync): (String, String) = sqlx::query_as(SETTINGS).fetch_one(&mut connection).await?;
+        let _ = connection.close().await;
+        Ok::<_, sqlx::Error>(Commits { wait_for_the_disk: commit != "off", reach_the_disk: fsync != "off" })
+    };
+    match tokio::time::timeout(Duration::from_secs(5), asked).await {
+        Ok(Ok(commits)) => Ok(commits),
         Ok(Err(error)) => Err(StoreError::unreachable(format!("cannot reach PostgreSQL: {error}"))),
         Err(_) => Err(StoreError::unreachable("cannot reach PostgreSQL: no answer in 5 s")),
     }

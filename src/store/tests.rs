@@ -224,3 +224,24 @@ async fn an_address_is_looked_up_and_no_tenants_rows_are_walked_for_it() {
     }
     tx.rollback().await;
 }
+
+#[tokio::test]
+async fn a_commit_is_on_the_disk_before_it_is_confirmed() {
+    use sea_orm::{ConnectionTrait, Statement};
+
+    let store = store(&[]).await;
+    let tx = store.system_write().await.unwrap();
+    let backend = tx.conn().get_database_backend();
+    let settings = match backend {
+        sea_orm::DbBackend::Sqlite => [("PRAGMA synchronous", "2"), ("PRAGMA journal_mode", "wal")],
+        _ => [("SHOW synchronous_commit", "on"), ("SHOW statement_timeout", "1500ms")],
+    };
+    for (asked, wanted) in settings {
+        let row = tx.conn().query_one_raw(Statement::from_string(backend, asked)).await.unwrap().unwrap();
+        let told = row
+            .try_get_by_index::<String>(0)
+            .or_else(|_| row.try_get_by_index::<i32>(0).map(|number| number.to_string()));
+        assert_eq!(told.unwrap(), wanted, "{asked}");
+    }
+    assert!(tx.rollback().await);
+}

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::support::{
-    Credential,
+    ACME, CLINIC, Credential, GLOBEX,
     Kind::{Org, Workspace},
     TestServer, acme_owner, both_engines, person,
 };
@@ -12,6 +12,7 @@ both_engines!(
     an_admin_does_not_widen_another_persons_key,
     a_scoped_key_widens_neither_itself_nor_another,
     a_key_ends_with_its_holders_membership,
+    whatever_the_body_claims_a_key_is_its_makers,
 );
 
 async fn key_of(server: &TestServer, who: &(impl Credential + ?Sized), scopes: Value) -> (String, String) {
@@ -76,4 +77,30 @@ async fn a_key_ends_with_its_holders_membership(server: TestServer) {
     let invited = server.invite(Workspace, &acme_owner(), admin.email(), "viewer").await;
     server.accept(&invited, &key).await.expect(200);
     assert_eq!(server.get(&Org.collection()).by(&person("admin@example.com")).await.status, 403);
+}
+
+async fn whatever_the_body_claims_a_key_is_its_makers(server: TestServer) {
+    let (owner, member) = (acme_owner(), server.joined(Org, "member@example.com", "member").await);
+    let claims = json!({
+        "name": "k", "external_user_id": owner.user_id(), "scopes": ["invites:write", "members:write"],
+        "user_id": owner.user_id(), "user": owner.user_id(), "owner_id": owner.user_id(), "sub": owner.user_id(),
+        "email": owner.email(), "email_verified": true, "tenant_id": GLOBEX, "workspace_id": CLINIC,
+        "role": "owner", "service": true, "key": "msk_u_mine", "id": ACME, "system_admin": true,
+    });
+    for path in ["/api/v1/api-keys", "/api/v1/api-keys/scoped"] {
+        let made = server.post(path, &claims).by(&member).await.expect(201);
+        let key = made["key"].as_str().unwrap();
+        assert_ne!(key, "msk_u_mine");
+        assert_eq!((&made["tenant_id"], &made["key_type"]), (&json!(ACME), &json!("user")), "{made}");
+        let body = json!({ "email": "x@example.com" });
+        server.post(&Org.collection(), &body).bearer(key).await.refused(403, "FORBIDDEN");
+        server.post(&Org.globex_collection(), &body).bearer(key).await.refused(404, "NOT_FOUND");
+        let owners = server.invite(Org, &owner, "for-the-owner@example.com", "member").await;
+        server.accept(&owners, key).await.refused(422, "EMAIL_MISMATCH");
+        let claimed = server.patch(&format!("/api/v1/api-keys/{}", made["id"].as_str().unwrap()), &claims);
+        claimed.by(&member).await.expect(200);
+        server.post(&Org.collection(), &body).bearer(key).await.refused(403, "FORBIDDEN");
+    }
+    let holders = server.inspect().await.texts("SELECT user_id AS t FROM api_keys").await;
+    assert_eq!(holders, [member.user_id(), member.user_id()]);
 }

@@ -122,6 +122,77 @@ fn names() -> BTreeSet<String> {
     names
 }
 
+/// The first word of a line, if nothing but a comma, a paren or an arrow follows it.
+fn listed(line: &str) -> Option<&str> {
+    let end = line.trim_start().find([',', ' ', ')']).unwrap_or(line.trim_start().len());
+    line.trim_start().get(..end).filter(|word| !word.is_empty())
+}
+
+/// The tests of one file: functions marked as such, and those that a macro of the suite runs on both engines.
+fn tests_of(text: &str) -> BTreeSet<String> {
+    let mut tests = BTreeSet::new();
+    let (mut marked, mut in_macro) = (false, false);
+    for line in text.lines() {
+        let code = line.trim_start();
+        if code.starts_with("#[") && code.contains("test]") || code.starts_with("#[tokio::test") {
+            marked = true;
+        } else if let Some((_, rest)) = code.split_once("fn ").filter(|_| marked) {
+            tests.extend(rest.split('(').next().map(str::to_owned));
+            marked = false;
+        } else if ["both_engines!(", "with_and_without_actors!("].iter().any(|name| line.starts_with(name)) {
+            in_macro = true;
+            let rest = line.split_once('(').map_or("", |(_, rest)| rest);
+            tests.extend(listed(rest).map(str::to_owned));
+        } else if in_macro {
+            tests.extend(listed(line).map(str::to_owned));
+        }
+        in_macro &= !line.ends_with(");");
+    }
+    tests.retain(|name| text.contains(&format!("fn {name}(")));
+    tests
+}
+
+/// Every test by the names of its file and of the directory it is in.
+fn tests_by_module() -> BTreeSet<(String, String)> {
+    let mut found = BTreeSet::new();
+    let mut left = ["src", "tests", "entity", "migration"].map(|dir| root().join(dir)).to_vec();
+    while let Some(dir) = left.pop() {
+        for entry in fs::read_dir(&dir).unwrap().flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                left.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let modules = [path.file_stem(), dir.file_name()].map(|name| name.unwrap().to_str().unwrap());
+                for test in tests_of(&fs::read_to_string(&path).unwrap()) {
+                    found.extend(modules.map(|module| (module.to_owned(), test.clone())));
+                }
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn every_attack_and_fault_of_the_manual_has_a_test_in_the_module_it_names() {
+    let (text, tests) = (read("docs/SECURITY.md"), tests_by_module());
+    let tables = text.split("## Attacks and faults").nth(1).unwrap();
+    let tables = tables.split("### What no test shows").next().unwrap();
+    let mut rows = 0;
+    for row in tables.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| attack or fault"))
+    {
+        let named = row.trim_end_matches(" |").rsplit_once(" | ").unwrap().1;
+        let named: Vec<&str> = named.split('`').skip(1).step_by(2).collect();
+        assert!(!named.is_empty(), "no test: {row}");
+        for name in named {
+            let (module, test) = name.split_once("::").unwrap_or_else(|| panic!("no module: {name}"));
+            let known = tests.contains(&(module.to_owned(), test.to_owned()));
+            assert!(known, "docs/SECURITY.md names {name}, which is no test");
+        }
+        rows += 1;
+    }
+    assert!(rows > 80, "{rows}");
+}
+
 #[test]
 fn every_file_function_and_test_that_a_document_names_exists() {
     let names = names();

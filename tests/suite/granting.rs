@@ -12,7 +12,7 @@ use crate::support::{
     client::{Answer, Call},
     invites::KINDS,
     person,
-    routes::heir,
+    routes::{Ground, ROUTES, heir},
 };
 
 both_engines!(
@@ -24,6 +24,7 @@ both_engines!(
     only_an_owner_hands_over_and_stays_an_admin,
     a_key_and_a_service_key_grant_what_they_stand_for,
     the_last_owner_stays_on_every_path,
+    a_word_that_is_no_role_is_refused_wherever_one_is_taken,
 );
 
 /// Where members are kept, by every path to them.
@@ -269,4 +270,50 @@ async fn the_last_owner_stays_on_every_path(server: TestServer) {
     let leave = format!("{}/{}", collections(Org)[1], second.user_id());
     last(in_acme(server.delete(&leave), &second).await);
     server.inspect().await.assert_sound().await;
+}
+
+async fn a_word_that_is_no_role_is_refused_wherever_one_is_taken(server: TestServer) {
+    let owner = acme_owner();
+    let ground = Ground::acme(&server);
+    let mut asked = Vec::new();
+    for route in ROUTES.iter().filter(|route| route.body.contains(r#""role""#)) {
+        for word in [
+            json!(""),
+            json!(" "),
+            json!("emperor"),
+            json!("OWNER "),
+            json!("owner\u{0}"),
+            json!("\u{3bf}wner"),
+            json!("owner,admin"),
+            json!("system_admin"),
+            json!("o".repeat(10_000)),
+            json!(["owner"]),
+            json!({ "role": "owner" }),
+            json!(3),
+            json!(true),
+        ] {
+            let mut body: Value = serde_json::from_str(&ground.filled(route.body).await).unwrap();
+            body["role"] = word.clone();
+            let path = format!("/api/v1{}", ground.filled(route.path).await);
+            let call = server.call(route.method.parse().unwrap(), &path).json(&body);
+            let answer = in_acme(call, &owner).await;
+            let told = answer.json();
+            assert!([400, 422].contains(&answer.status), "{}: {word:.40}: {}", route.id, answer.text());
+            assert!(told["message"].as_str().unwrap().len() < 500, "not repeated: {told}");
+        }
+        asked.push(route.id);
+    }
+    assert!(asked.len() >= 8, "{asked:?}");
+    for role in [json!("emperor"), json!(["owner"]), json!("OWNER ")] {
+        let invitation = json!({ "email": "x@example.com", "role": role, "workspace_id": CLINIC });
+        let path = format!("/api/v1/organizations/{ACME}/members/invite");
+        let answer = server.post(&path, &invitation).by(&owner).await;
+        assert!([400, 422].contains(&answer.status), "{}", answer.text());
+        let shared = json!({ "invitedEmail": "x@example.com", "permissions": role });
+        let answer = server.post(&format!("/api/v2/workspaces/{CLINIC}/invite"), &shared).by(&owner).await;
+        assert!([400, 422].contains(&answer.status), "{}", answer.text());
+    }
+    // the same names in any other tenant or column are nothing either
+    let strange = "SELECT count(*) AS n FROM tenant_members WHERE role NOT IN ('owner', 'admin', 'member')";
+    assert_eq!(server.inspect().await.count(strange).await, 0);
 }

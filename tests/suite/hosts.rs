@@ -27,6 +27,7 @@ both_engines!(
     a_forwarded_host_counts_from_a_trusted_proxy_only => Setup::new()
         .server("server.trusted_proxies", vec!["127.0.0.1/32"]),
     a_removed_domain_is_421_and_its_links_move_to_the_primary,
+    a_domain_that_goes_to_another_tenant_takes_nothing_along,
     a_retired_domain_redirects_live_links_only => Setup::new()
         .acme("retired_domains", vec!["old.acme.test"]),
     a_tenant_taken_out_comes_back_whole,
@@ -205,6 +206,44 @@ async fn a_removed_domain_is_421_and_its_links_move_to_the_primary(mut server: T
     server.advance(Duration::from_secs(61));
     let again = server.resend(&invited, &acme_owner(), &json!({})).await.expect(200);
     assert_eq!(again["invite_url"], invited.url.replace(ACME_ALIAS, ACME_HOST));
+}
+
+async fn a_domain_that_goes_to_another_tenant_takes_nothing_along(mut server: TestServer) {
+    let bob = person("bob@example.com");
+    for kind in KINDS {
+        let body = json!({ "email": bob.email() });
+        let made = server.post(&kind.collection(), &body).by(&acme_owner()).on(ACME_ALIAS).await;
+        let invited = crate::support::Invited::read(kind, &made.expect(201));
+        assert!(invited.url.contains(ACME_ALIAS));
+        let whole = server.setup.clone();
+        server.setup = whole.clone().acme("domains", vec![ACME_HOST]).tenant(
+            "globex",
+            "domains",
+            vec![GLOBEX_HOST, ACME_ALIAS],
+        );
+        server.configure();
+        eventually("the domain's new owner", async || {
+            let theirs = server.get(&Org.globex_collection()).by(&globex_owner()).on(ACME_ALIAS).await;
+            (theirs.status == 200).then_some(())
+        })
+        .await;
+        let path = kind.token(&invited.token);
+        server.get(&path).on(ACME_ALIAS).await.refused(404, kind.invalid_token());
+        let accept = format!("{path}/accept");
+        server.post(&accept, &json!({})).by(&bob).on(ACME_ALIAS).await.refused_as(kind.unknown());
+        let page = server.get(&kind.page(&invited.token)).on(ACME_ALIAS).header("accept", "text/html").await;
+        assert_eq!(page.status, 404);
+        assert!(!page.text().contains("Acme"), "{}", page.text());
+        assert_eq!(server.get(&kind.collection()).by(&acme_owner()).on(ACME_ALIAS).await.status, 404);
+        server.get(&path).on(ACME_HOST).await.expect(200);
+        server.setup = whole;
+        server.configure();
+        eventually("the domain to be back", async || {
+            (server.get(&path).on(ACME_ALIAS).await.status == 200).then_some(())
+        })
+        .await;
+        server.revoke(&invited, &acme_owner()).await.expect(200);
+    }
 }
 
 async fn a_retired_domain_redirects_live_links_only(server: TestServer) {

@@ -24,6 +24,7 @@ both_engines!(
     a_credential_without_an_address_accepts_nothing,
     look_alike_addresses_are_different_addresses,
     a_plus_tag_or_a_dot_makes_another_mailbox,
+    a_domain_is_the_same_in_each_of_its_spellings,
     patterns_in_an_address_match_nothing,
     the_current_address_counts_not_an_earlier_one,
     an_address_proven_by_the_link_is_written_and_an_unverified_one_is_not,
@@ -226,6 +227,32 @@ async fn a_plus_tag_or_a_dot_makes_another_mailbox(server: TestServer) {
         let invited = server.invite(Workspace, &acme_owner(), invited_as, "member").await;
         server.accept(&invited, &person(comes_as)).await.refused(422, "EMAIL_MISMATCH");
     }
+}
+
+async fn a_domain_is_the_same_in_each_of_its_spellings(server: TestServer) {
+    let owner = acme_owner();
+    let spellings = [
+        "bob@bücher.example",
+        "bob@xn--bcher-kva.example",
+        "BOB@BÜCHER.Example",
+        "bob@XN--BCHER-KVA.example",
+    ];
+    for kind in KINDS {
+        for (at, comes_as) in spellings.into_iter().enumerate() {
+            let made = server.invite(kind, &owner, spellings[(at + 1) % spellings.len()], "member").await;
+            for other in spellings {
+                assert_eq!(server.invite(kind, &owner, other, "member").await.id, made.id, "{other}");
+            }
+            for unlike in ["bob@bucher.example", "bob@xn--bcher-kva.example.com", "bob@büche.example"] {
+                let somebody = person(unlike).with("sub", "somebody");
+                server.accept(&made, &somebody).await.refused(422, "EMAIL_MISMATCH");
+            }
+            let bob = person(comes_as).with("sub", format!("bob-{kind:?}-{at}"));
+            server.decline(&made, &bob).await.expect(200);
+        }
+    }
+    let two = "SELECT count(DISTINCT email_norm) AS n FROM invites";
+    assert_eq!(server.inspect().await.count(two).await, 1);
 }
 
 async fn patterns_in_an_address_match_nothing(server: TestServer) {

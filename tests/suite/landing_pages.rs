@@ -6,8 +6,8 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::support::{
-    ACME_ALIAS, ACME_HOST, GLOBEX_HOST, Invited, Kind::Workspace, TestServer, acme_owner, both_engines,
-    client::Answer, invites::KINDS, person,
+    ACME_ALIAS, ACME_HOST, GLOBEX_HOST, Invited, Kind::Workspace, Setup, TestServer, acme_owner,
+    both_engines, client::Answer, invites::KINDS, person,
 };
 
 both_engines!(
@@ -18,6 +18,7 @@ both_engines!(
     names_and_messages_are_shown_as_text,
     errors_are_html_only_where_asked_for,
     the_way_to_sign_in_leads_back_here,
+    nothing_of_a_request_leads_elsewhere => Setup::new().acme("retired_domains", vec!["old.acme.test"]),
     a_page_is_small,
 );
 
@@ -183,5 +184,45 @@ async fn a_page_is_small(server: TestServer) {
         let invited = server.invite(kind, &acme_owner(), "bob@example.com", "member").await;
         let size = page(&server, &invited, ACME_HOST).await.body.len();
         assert!(size < 30_000, "{size} bytes");
+    }
+}
+
+async fn nothing_of_a_request_leads_elsewhere(server: TestServer) {
+    for kind in KINDS {
+        let bob = person(&format!("bob-{kind:?}@example.com"));
+        let invited = server.invite(kind, &acme_owner(), bob.email(), "member").await;
+        for leads in [
+            "https://evil.test/",
+            "//evil.test",
+            "/\\evil.test",
+            "\\\\evil.test",
+            "https:evil.test",
+            "https://app.acme.test@evil.test",
+            "https://app.acme.test.evil.test",
+            "javascript:alert('evil.test')",
+            "data:text/html,evil.test",
+        ] {
+            let encoded: String = leads.bytes().map(|byte| format!("%{byte:02X}")).collect();
+            for name in ["next", "return_to", "redirect_uri", "callbackURL", "after_accept_url", "url"] {
+                for value in [encoded.as_str(), leads.split('\\').next().unwrap()] {
+                    let path = format!("{}?{name}={value}", kind.page(&invited.token));
+                    let answer =
+                        server.get(&path).on(ACME_HOST).header("referer", "https://evil.test/").await;
+                    assert_eq!(answer.header("location"), "");
+                    assert!(!answer.text().to_lowercase().contains("evil"), "{path}: {}", answer.text());
+                    let old = server.get(&path).on("old.acme.test").await;
+                    assert_eq!(old.header("location"), invited.url, "{path}");
+                }
+                let path = format!("{}/decline", kind.token("garbage"));
+                let answer = server.post(&path, &json!({ name: leads })).by(&bob).await;
+                assert_eq!(answer.header("location"), "");
+                assert!(!answer.text().contains("evil"), "{}", answer.text());
+            }
+        }
+        let body = json!({ "next": "https://evil.test", "return_to": "//evil.test" });
+        let path = format!("{}/accept?next=https://evil.test", kind.token(&invited.token));
+        let answer = server.post(&path, &body).by(&bob).await;
+        assert_eq!((answer.status, answer.header("location")), (200, ""));
+        assert!(!answer.text().contains("evil"), "{}", answer.text());
     }
 }

@@ -22,6 +22,7 @@ both_engines!(
     every_change_leaves_one_numbered_event,
     the_test_clock_does_not_age_a_credential,
     seats_are_never_exceeded_and_a_refused_invite_waits => Setup::new().acme("invites.seats", 3),
+    fewer_seats_than_members_turn_nobody_out_and_let_nobody_in,
     a_member_who_accepts_again_takes_no_seat => Setup::new().acme("invites.seats", 2),
 );
 
@@ -203,4 +204,34 @@ async fn a_member_who_accepts_again_takes_no_seat(server: TestServer) {
     let rows = server.inspect().await;
     assert_eq!(rows.count("SELECT count(*) AS n FROM tenant_members").await, 2);
     rows.assert_sound().await;
+}
+
+async fn fewer_seats_than_members_turn_nobody_out_and_let_nobody_in(mut server: TestServer) {
+    let owner = acme_owner();
+    let bob = server.joined(Org, "bob@example.com", "admin").await;
+    server.joined(Org, "carl@example.com", "member").await;
+    let late = person("late@example.com");
+    let waiting = server.invite(Org, &owner, late.email(), "member").await;
+    server.setup = server.setup.clone().acme("invites.seats", 1).acme("name", "Acme Small");
+    server.configure();
+    crate::support::eventually("the seats to be taken away", async || {
+        let data = server.preview(&waiting).await.expect(200)["data"].clone();
+        (data["tenant_name"] == "Acme Small").then_some(())
+    })
+    .await;
+    server.accept(&waiting, &late).await.refused(409, "SEAT_LIMIT_REACHED");
+    assert_eq!(server.show(&waiting, &owner).await.expect(200)["data"]["status"], "pending");
+    // who is in stays in, works, and takes no further seat
+    server.invite(Workspace, &bob, "dora@example.com", "member").await;
+    let body = json!({ "email": bob.email(), "role": "member" });
+    server.post(&Workspace.collection(), &body).by(&owner).await.expect(200);
+    let rows = server.inspect().await;
+    assert_eq!(rows.count("SELECT count(*) AS n FROM tenant_members").await, 3);
+    rows.assert_sound().await;
+    server.setup = server.setup.clone().acme("invites.seats", 4);
+    server.configure();
+    crate::support::eventually("a seat", async || {
+        (server.accept(&waiting, &late).await.status == 200).then_some(())
+    })
+    .await;
 }

@@ -76,6 +76,10 @@ async fn every_filter_narrows_and_they_narrow_together(server: TestServer) {
     for (query, expected) in [
         ("email=ANN%40example.com".to_owned(), vec!["ann"]),
         ("email=nobody%40example.com".into(), vec![]),
+        // a pattern is an address like any other, and nobody's
+        ("email=a_n%40example.com".into(), vec![]),
+        ("email=%25%40example.com".into(), vec![]),
+        ("email=*%40example.com".into(), vec![]),
         ("role=admin".into(), vec!["ann"]),
         ("role=Developer,owner".into(), vec!["bob", "cat"]),
         (format!("invited_by={}", admin.user_id()), vec!["bob"]),

@@ -22,6 +22,7 @@ both_engines!(
     control_characters_of_an_issuer_reach_no_header => Setup::new().smtp(),
     control_characters_in_the_database_reach_no_header_and_stop_nobody => Setup::new().smtp(),
     markup_in_names_stays_text => Setup::new().smtp(),
+    a_name_that_passes_for_a_link_is_refused_or_broken_up => Setup::new().smtp(),
     a_line_of_a_dot_ends_no_mail => Setup::new().smtp(),
     mails_can_be_files => Setup::new().server("mail.transport", "file"),
 );
@@ -234,4 +235,32 @@ async fn mails_can_be_files(mut server: TestServer) {
         (data["delivery"] == "sent").then_some(())
     });
     sent.await;
+}
+
+async fn a_name_that_passes_for_a_link_is_refused_or_broken_up(server: TestServer) {
+    let owner = acme_owner();
+    let made = server.post("/api/v1/workspaces", &json!({ "name": "Plain" })).by(&owner).await.expect(201);
+    let path = format!("/api/v1/workspaces/{}", made["id"].as_str().unwrap());
+    for bad in ["Win at https://evil.test", "HTTP://EVIL.test", "www.evil.test", "ftp://evil.test now"] {
+        let body = json!({ "name": bad });
+        server.post("/api/v1/workspaces", &body).by(&owner).await.refused(422, "VALIDATION_ERROR");
+        server.patch(&path, &body).by(&owner).await.refused(422, "VALIDATION_ERROR");
+    }
+    for kind in KINDS {
+        let body = json!({ "email": "bob@example.com", "message": "Win at HTTPS://evil.test" });
+        server.post(&kind.collection(), &body).by(&owner).await.refused(422, "VALIDATION_ERROR");
+    }
+    // names that are somebody else's to check, and messages, which may speak of a host
+    let spammer = owner.clone().with("name", "Claim your prize at evil.test/now, visit www.evil.test");
+    for kind in KINDS {
+        let email = format!("bob-{kind:?}@example.com");
+        let body = json!({ "email": email, "role": "member", "message": "Look at www.evil.test/now" });
+        server.post(&kind.collection(), &body).by(&spammer).await.expect(201);
+        let letter = server.letters_to(&email, 1).await.remove(0);
+        for part in [&letter.subject, &letter.text, &letter.html] {
+            assert!(!part.contains("evil.test"), "{part}");
+        }
+        assert!(letter.text.contains("evil[.]test"), "{}", letter.text);
+        assert!(!letter.subject.contains("prize"), "a subject holds no person's name: {}", letter.subject);
+    }
 }

@@ -18,6 +18,7 @@ with_and_without_actors!(
     accept_against_revoke_has_one_winner,
     accept_against_decline_has_one_winner,
     accept_against_rotation_tells_the_truth,
+    accept_against_an_edit_gives_the_role_that_it_found,
     parallel_creates_make_one_invite,
     two_accounts_of_one_address_get_in_once,
     seats_hold_against_many_acceptances => Setup::new().acme("invites.seats", 5),
@@ -123,6 +124,38 @@ async fn accept_against_rotation_tells_the_truth(server: TestServer) {
             _ => panic!("{} and {}", accept.text(), rotate.text()),
         }
     }
+    sound(&server).await;
+}
+
+async fn accept_against_an_edit_gives_the_role_that_it_found(server: TestServer) {
+    let owner = acme_owner();
+    let rows = server.inspect().await;
+    let (mut before, mut after) = (0, 0);
+    for round in 0..rounds("USHER_RACE_ROUNDS", 25) {
+        let (kind, bob) = (KINDS[round % 2], person(&format!("bob{round}@example.com")));
+        let invited = server.invite(kind, &owner, bob.email(), "member").await;
+        server.get("/api/v1/me/invites").by(&bob).await;
+        let accepting = server.accept(&invited, &bob).into_future();
+        let editing = server.edit(&invited, &owner, &json!({ "role": "admin" })).into_future();
+        let (accept, edit) = tokio::join!(accepting, editing);
+        accept.expect(200);
+        let role = match edit.status {
+            200 => {
+                before += 1;
+                "admin"
+            }
+            _ => {
+                edit.refused(409, "ALREADY_ACCEPTED");
+                after += 1;
+                "member"
+            }
+        };
+        let table = if kind == Org { "tenant_members" } else { "workspace_members" };
+        let held = format!("SELECT role AS t FROM {table} WHERE user_id = '{}'", bob.user_id());
+        assert_eq!(rows.texts(&held).await, [role]);
+        assert_eq!(server.show(&invited, &owner).await.expect(200)["data"]["role"], role);
+    }
+    println!("edited {before} times before, {after} times after the acceptance");
     sound(&server).await;
 }
 

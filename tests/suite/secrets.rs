@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::support::{
-    ACME_HOST, Credential, Engine,
+    ACME_HOST, CLINIC, Credential, Engine,
     Kind::{Org, Workspace},
     PLATFORM, Setup, TestServer, acme_owner, both_engines,
     invites::{KINDS, token_of},
@@ -17,6 +17,7 @@ use crate::support::{
 both_engines!(
     no_secret_is_left_behind => Setup::new().smtp().process(),
     no_route_leaves_a_secret_behind => Setup::new().smtp().logging("trace"),
+    only_who_makes_a_link_or_key_is_shown_it,
 );
 
 /// What a run has shown to whom it was meant for, and what it said besides.
@@ -195,4 +196,68 @@ async fn no_route_leaves_a_secret_behind(server: TestServer) {
     }
     run.secrets.extend(callers);
     run.assert_nothing_left(server).await;
+}
+
+/// Operations whose answer holds a link or a key: those that make one.
+const SHOWING: [&str; 7] = [
+    "create_workspace_invite",
+    "create_org_invite",
+    "resend_workspace_invite",
+    "resend_org_invite",
+    "create_api_key",
+    "create_scoped_api_key",
+    "rotate_api_key",
+];
+
+/// A link's token, or a key beyond the first characters by which it is told apart.
+fn shows_a_secret(text: &str) -> bool {
+    let word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+    text.contains("eyJ")
+        || text.split(|c: char| !word(c)).any(|part| part.starts_with("msk_") && part.len() > 20)
+}
+
+async fn only_who_makes_a_link_or_key_is_shown_it(server: TestServer) {
+    let owner = acme_owner();
+    let admin = server.joined(Org, "admin@example.com", "admin").await;
+    let nurse = server.joined(Workspace, "nurse@example.com", "admin").await;
+    let root = person("root@example.com").with("role", "system_admin");
+    let key = server.post("/api/v1/api-keys", &json!({ "name": "k" })).by(&owner).await.expect(201);
+    let service = ["api-key", "create", "--tenant", "acme", "--service", "--role", "admin"];
+    let service = server.cli(&service).await.data();
+    let callers = [
+        owner.bearer(),
+        admin.bearer(),
+        nurse.bearer(),
+        root.bearer(),
+        key["key"].as_str().unwrap().to_owned(),
+        service,
+    ];
+    let ground = Ground::acme(&server);
+    let mut shown = std::collections::BTreeSet::new();
+    for route in ROUTES.iter().filter(|route| route.id != "transfer_ownership") {
+        for who in &callers {
+            let answer = ground.ask(*route).await.bearer(who).header("x-miosa-tenant", "acme").await;
+            if shows_a_secret(&answer.text()) {
+                assert!(SHOWING.contains(&route.id), "{}: {}", route.id, answer.text());
+                shown.insert(route.id);
+            }
+        }
+    }
+    assert_eq!(shown.len(), SHOWING.len(), "{shown:?}");
+    // what the other families list and show
+    let invited = server.invite(Workspace, &owner, "bob@example.com", "member").await;
+    for path in [
+        "/api/v1/invitations".to_owned(),
+        format!("/api/v1/invitations/{}", invited.id),
+        format!("/api/v1/invitations/{}", invited.token),
+        format!("{}?status=all", Org.collection()),
+        format!("{}?status=all", Workspace.collection()),
+        format!("/api/v2/workspaces/{CLINIC}/sharedUsers"),
+        "/api/v1/events?limit=1000".to_owned(),
+    ] {
+        for who in &callers {
+            let answer = server.get(&path).bearer(who).await;
+            assert!(!shows_a_secret(&answer.text()), "{path}: {}", answer.text());
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! What every integration test stands on: a server on either engine ([`server`]), its configuration
 //! ([`setup`]), people and their credentials ([`people`]), calls and answers ([`client`]), every route as data
-//! ([`routes`]), invites ([`invites`]), the command line ([`cli`]), a relay ([`smtp_sink`]), a road to the database
+//! ([`routes`]), invites ([`invites`]), the command line ([`cli`]), a relay ([`smtp_sink`]), an issuer's key
+//! server ([`key_server`]), a road to the database
 //! that breaks ([`proxy`]), a look into the rows ([`database`]) and what must hold in them ([`invariants`]).
 
 pub mod cli;
@@ -8,6 +9,7 @@ pub mod client;
 pub mod database;
 pub mod invariants;
 pub mod invites;
+pub mod key_server;
 pub mod people;
 pub mod postgres;
 pub mod proxy;

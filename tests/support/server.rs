@@ -227,6 +227,12 @@ impl TestServer {
         running.clock.advance_millis(i64::try_from(by.as_millis()).unwrap());
     }
 
+    /// Moves the test clock back, as whoever corrects a machine's clock does.
+    pub fn set_back(&self, by: Duration) {
+        let Serving::Here(running) = &self.serving else { panic!("a process has no test clock") };
+        running.clock.advance_millis(-i64::try_from(by.as_millis()).unwrap());
+    }
+
     /// Now by the server's clock, in milliseconds.
     pub fn now(&self) -> i64 {
         let Serving::Here(running) = &self.serving else { panic!("a process has no test clock") };

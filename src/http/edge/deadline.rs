@@ -91,3 +91,39 @@ impl ResponseError for Failed {
         answer
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use actix_web::{App, HttpResponse, middleware::from_fn, test, web};
+
+    use super::*;
+
+    async fn broken() -> HttpResponse {
+        panic!("SELECT secret FROM rows at /srv/usher")
+    }
+
+    #[actix_web::test]
+    async fn a_panic_is_a_500_that_says_nothing_and_the_next_request_is_served() {
+        let fenced = from_fn(|req: ServiceRequest, next: Next<BoxBody>| {
+            let asked = Asked { id: uuid::Uuid::now_v7(), enveloped: false };
+            call(req, next, Failing { asked, reader: None, cors: None })
+        });
+        let app =
+            App::new().route("/", web::get().to(broken)).route("/fine", web::get().to(HttpResponse::Ok));
+        let app = test::init_service(app.wrap(fenced)).await;
+        let request = test::TestRequest::get().uri("/").to_request();
+        let answer = match test::try_call_service(&app, request).await {
+            Ok(answer) => answer.into_parts().1.map_into_boxed_body(),
+            Err(error) => error.error_response(),
+        };
+        assert_eq!(answer.status(), 500);
+        assert_eq!(answer.headers().get("cache-control").unwrap(), "no-store");
+        let body = actix_web::body::to_bytes(answer.into_body()).await.unwrap();
+        let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(body["code"], "INTERNAL_ERROR");
+        let text = body.to_string();
+        assert!(!text.contains("SELECT") && !text.contains("/srv") && !text.contains("panic"), "{text}");
+        let request = test::TestRequest::get().uri("/fine").to_request();
+        assert_eq!(test::call_service(&app, request).await.status(), 200);
+    }
+}

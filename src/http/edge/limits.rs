@@ -2,7 +2,7 @@
 //! such calls are refused for it; whoever holds a genuine link or credential never meets it.
 
 use std::{
-    net::IpAddr,
+    net::{IpAddr, Ipv6Addr},
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering},
@@ -14,7 +14,7 @@ use moka::sync::Cache;
 
 use crate::{config::settings::Rate, domain::Refusal};
 
-/// Failures counted per client address, in windows that begin with the first.
+/// Failures counted per client address (of IPv6, per network), in windows that begin with the first.
 pub struct AddressLimits {
     windows: Cache<IpAddr, Arc<(std::time::Instant, AtomicU32)>>,
 }
@@ -34,10 +34,11 @@ impl AddressLimits {
         }
         let Some(rate) = rate else { return refusal };
         let fresh = || Arc::new((std::time::Instant::now(), AtomicU32::new(0)));
-        let mut window = self.windows.get_with(client, fresh);
+        let origin = origin(client);
+        let mut window = self.windows.get_with(origin, fresh);
         if window.0.elapsed() >= rate.window {
             window = fresh();
-            self.windows.insert(client, window.clone());
+            self.windows.insert(origin, window.clone());
         }
         if window.1.fetch_add(1, Ordering::Relaxed) < rate.count {
             return refusal;
@@ -47,10 +48,33 @@ impl AddressLimits {
     }
 }
 
+/// Whose an address is, as far as anybody can tell: of IPv6 the /64, since whoever has one address there has them all.
+fn origin(client: IpAddr) -> IpAddr {
+    match client.to_canonical() {
+        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX))),
+        address @ IpAddr::V4(_) => address,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::net::Ipv4Addr;
+
+    #[test]
+    fn addresses_of_one_network_count_together() {
+        let limits = AddressLimits::default();
+        let rate = Some(Rate { count: 1, window: Duration::from_secs(60) });
+        let told = |address: &str| {
+            let limited = limits.failed(address.parse().unwrap(), rate, Refusal::InvalidToken);
+            matches!(limited, Refusal::RateLimited { .. })
+        };
+        assert!(!told("2001:db8:0:1::1"));
+        assert!(told("2001:db8:0:1:ffff::2"), "the same /64");
+        assert!(!told("2001:db8:0:2::1"), "another network");
+        assert!(!told("192.0.2.1") && !told("192.0.2.2"));
+        assert!(told("::ffff:192.0.2.1"), "the same address written in the other family");
+    }
 
     #[test]
     fn only_failures_are_counted_and_only_failures_are_limited() {

@@ -11,6 +11,7 @@ pub mod limits;
 pub mod methods;
 pub mod request_id;
 mod size;
+mod unread;
 
 use std::time::Instant;
 
@@ -50,6 +51,7 @@ pub async fn edge(
         req.head_mut().method = Method::GET;
     }
     envelope::drop_last_slash(&mut req);
+    unread::hold(&mut req);
     let asked = Asked { id, enveloped: envelope::is_worn(req.path()) };
     let is_page = errors::is_page(req.path());
     let arrived = size::check(&req).and_then(|()| host::resolve(&req));

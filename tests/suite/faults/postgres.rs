@@ -12,7 +12,8 @@ both_engines!(@on broken, Postgres, available(),
     connections_gone_silent_are_given_up => Setup::new().behind(Proxy::start()),
     a_locked_tenant_is_503_and_no_other_waits_for_it,
     more_calls_than_connections_wait_or_come_back => Setup::new().server("database.max_connections", 4),
-    a_read_only_database_is_503_until_it_is_writable => Setup::new().behind(Proxy::start())
+    a_read_only_database_is_503_until_it_is_writable => Setup::new().behind(Proxy::start()),
+    commits_wait_for_the_disk_whatever_the_database_is_set_to
 );
 
 fn road(server: &TestServer) -> Proxy {
@@ -126,4 +127,34 @@ async fn a_read_only_database_is_503_until_it_is_writable(server: TestServer) {
     rows.execute(&format!("ALTER DATABASE {name} RESET default_transaction_read_only")).await;
     recovered(&server, &mut acknowledged).await;
     acknowledged.assert_kept(&server).await;
+}
+
+async fn commits_wait_for_the_disk_whatever_the_database_is_set_to(mut server: TestServer) {
+    server.stop();
+    let rows = server.inspect().await;
+    let name = server.database_url().rsplit('/').next().unwrap().to_owned();
+    rows.execute(&format!("ALTER DATABASE {name} SET synchronous_commit = off")).await;
+    // every session that writes an invite leaves its own setting behind
+    rows.execute("CREATE TABLE noted (setting TEXT)").await;
+    rows.execute(
+        "CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS \
+         $$ BEGIN INSERT INTO noted VALUES (current_setting('synchronous_commit')); RETURN NEW; END $$",
+    )
+    .await;
+    rows.execute(
+        "CREATE TRIGGER noting AFTER INSERT OR UPDATE ON invites FOR EACH ROW EXECUTE FUNCTION note()",
+    )
+    .await;
+    let other = server.inspect().await;
+    assert_eq!(other.texts("SELECT current_setting('synchronous_commit') AS t").await, ["off"]);
+    for (setting, wanted) in [("off", "on"), ("remote_apply", "remote_apply")] {
+        rows.execute(&format!("ALTER DATABASE {name} SET synchronous_commit = {setting}")).await;
+        rows.execute("DELETE FROM noted").await;
+        server.serve();
+        let (answers, _) = flood(&server, 8).await;
+        assert!(answers.iter().all(|answer| answer.status == 201));
+        let noted = rows.texts("SELECT DISTINCT setting AS t FROM noted").await;
+        assert_eq!(noted, [wanted], "set to {setting}");
+        server.stop();
+    }
 }
