@@ -29,7 +29,7 @@ pub struct Model {
     pub lease_until: Option<Millis>,
     /// Fencing token of the lease.
     pub lease_token: Option<Uuid>,
-    /// Class of the last failure.
+    /// Class of the last failure; `taken` from when a relay has it until that is settled.
     pub last_error: Option<String>,
     /// When queued.
     pub inserted_at: Millis,

@@ -227,6 +227,12 @@ impl Lanes {
         }))
     }
 
+    /// How many commands may wait in all.
+    #[must_use]
+    pub fn room(&self) -> usize {
+        self.settings.queue_total
+    }
+
     /// Waits until nothing is queued or being committed; for a graceful end, after the last caller.
     pub async fn drained(&self) {
         let all = u32::try_from(self.settings.queue_total).unwrap_or(u32::MAX);

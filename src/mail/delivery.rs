@@ -103,6 +103,9 @@ impl Attempt<'_> {
             }
         };
         self.workspace = facts.invite.workspace_id;
+        if store::outbox::is_taken(self.row) {
+            return (Verdict::Sent, None);
+        }
         if !is_live(&facts.invite, self.now()) || facts.invite.version != self.row.version {
             return (Verdict::Cancelled, None);
         }
@@ -125,6 +128,9 @@ impl Attempt<'_> {
             Err(unfit) => return (Verdict::Failed, Some(class_of(unfit))),
         };
         let outcome = self.deps.transports.send(&tenant.mail, &letter).await;
+        if outcome == Outcome::Sent {
+            self.note_taken().await;
+        }
         let usable = !matches!(outcome, Outcome::RelayDown(_));
         self.lane = Some((Lane::of(&tenant.mail.transport), usable));
         self.judge(outcome, facts.invite.expires_at)
@@ -132,6 +138,22 @@ impl Attempt<'_> {
 
     fn now(&self) -> Millis {
         self.deps.store.clock().now()
+    }
+
+    /// Writes down at once, and alone, that the mail has left. Settling it waits for the tenant's lock, behind whatever
+    /// the tenant is doing; dying meanwhile would send it again. On SQLite both would wait for the same writer.
+    async fn note_taken(&self) {
+        if !self.deps.store.is_postgres() {
+            return;
+        }
+        let noting = async {
+            let tx = self.deps.store.system_write().await?;
+            let noted = store::outbox::note_taken(tx.conn(), self.lease).await;
+            tx.end(noted.map_err(StoreError::from)).await
+        };
+        if let Err(error) = self.deps.store.bounded(noting).await {
+            tracing::debug!(mail = %self.row.id, %error, "a mail that has left is not noted ahead");
+        }
     }
 
     async fn facts(&self) -> Result<Option<PreviewRow>, StoreError> {

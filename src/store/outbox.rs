@@ -125,6 +125,25 @@ fn held(update: sea_orm::UpdateMany<outbox::Entity>, lease: Held) -> sea_orm::Up
         .filter(outbox::Column::LeaseToken.eq(lease.token))
 }
 
+/// What stands in place of a failure while a relay has taken a mail and nothing else has been written down yet.
+const TAKEN: &str = "taken";
+
+/// Notes that the relay has taken a mail whose lease is held. Needs no tenant's lock, so it comes ahead of all that is
+/// told of it: should the sender die before that, whoever takes the mail over does not send it again.
+///
+/// # Errors
+/// As any statement.
+pub async fn note_taken(conn: &impl ConnectionTrait, lease: Held) -> Result<(), DbErr> {
+    let noted = held(outbox::Entity::update_many(), lease).col_expr(outbox::Column::LastError, TAKEN.into());
+    noted.exec(conn).await.map(drop)
+}
+
+/// Whether [`note_taken`] is all that was written down of a mail.
+#[must_use]
+pub fn is_taken(row: &outbox::Model) -> bool {
+    row.last_error.as_deref() == Some(TAKEN)
+}
+
 /// An update of a row whose lease is held, which ends the lease: nothing is changed if somebody else has it.
 pub(super) fn ending(lease: Held, state: OutboxState) -> sea_orm::UpdateMany<outbox::Entity> {
     held(outbox::Entity::update_many(), lease)

@@ -3,7 +3,8 @@
 use entity::{Millis, TenantId, tenant};
 use sea_orm::{
     ActiveValue::Set,
-    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect,
+    ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, ExprTrait, QueryFilter, QueryOrder,
+    QuerySelect,
     sea_query::{Expr, OnConflict},
 };
 
@@ -48,6 +49,21 @@ pub async fn sync(
 /// As any statement.
 pub async fn find_all(conn: &impl ConnectionTrait, ids: &[TenantId]) -> Result<Vec<tenant::Model>, DbErr> {
     tenant::Entity::find().filter(tenant::Column::Id.is_in(ids.iter().copied())).all(conn).await
+}
+
+/// The rows of these ids, and those that have one of these slugs.
+///
+/// # Errors
+/// As any statement.
+pub async fn find_all_or_slugs(
+    conn: &impl ConnectionTrait,
+    ids: &[TenantId],
+    slugs: &[String],
+) -> Result<Vec<tenant::Model>, DbErr> {
+    let wanted = Condition::any()
+        .add(tenant::Column::Id.is_in(ids.iter().copied()))
+        .add(tenant::Column::Slug.is_in(slugs.iter().cloned()));
+    tenant::Entity::find().filter(wanted).all(conn).await
 }
 
 /// Every tenant that has rows, configured or not.

@@ -105,6 +105,25 @@ pub async fn sync(
     Ok(made > 0)
 }
 
+/// Configured workspaces of these tenants, each with its tenant.
+///
+/// # Errors
+/// As any statement.
+pub async fn configured(
+    conn: &impl ConnectionTrait,
+    tenants: &[TenantId],
+) -> Result<Vec<(WorkspaceId, TenantId)>, DbErr> {
+    let rows: Vec<(uuid::Uuid, uuid::Uuid)> = workspace::Entity::find()
+        .select_only()
+        .columns([workspace::Column::Id, workspace::Column::TenantId])
+        .filter(workspace::Column::TenantId.is_in(tenants.iter().copied()))
+        .filter(workspace::Column::Configured.eq(true))
+        .into_tuple()
+        .all(conn)
+        .await?;
+    Ok(rows.into_iter().map(|(id, tenant)| (WorkspaceId(id), TenantId(tenant))).collect())
+}
+
 /// Which workspaces a list shows.
 #[derive(Clone, Debug)]
 pub enum Visible {

@@ -5,7 +5,8 @@
 //! Needs nothing but the build. Where PostgreSQL's programs, the Python SDK or schemathesis are not installed, that
 //! part says `SKIPPED` on the terminal, and fails under `USHER_REQUIRE_ALL=1`. Longer runs of the same tests:
 //! `USHER_RACE_ROUNDS` (10000 with the filter `mixed_races` is the great race), `USHER_CRASH_CYCLES`,
-//! `USHER_MODEL_STEPS`. `USHER_BINARY` names another build to run as a process.
+//! `USHER_MODEL_STEPS`, `USHER_MAIL_COUNT`, `USHER_STALE_ROUNDS`, `USHER_TENANTS`. `USHER_BINARY` names another build
+//! to run as a process.
 //!
 //! Which attack or fault each shows is in the tables of `docs/SECURITY.md`.
 
@@ -44,6 +45,7 @@ mod idempotent_posts;
 mod identity;
 mod invitation_tokens;
 mod invitations;
+mod isolation;
 mod key_sets;
 mod landing_pages;
 mod lifecycle;
@@ -70,6 +72,7 @@ mod sdk;
 mod secrets;
 mod sharing;
 mod sharing_rules;
+mod staleness;
 mod starved;
 mod wire;
 mod workspace_invites;

@@ -25,6 +25,7 @@ both_engines!(
     a_reload_takes_effect_within_a_second_and_drops_no_request,
     a_broken_reload_changes_nothing,
     a_hangup_signal_reloads => Setup::new().process(),
+    a_start_that_finds_everything_in_line_writes_nothing => Setup::new().process(),
 );
 
 async fn health_is_told_to_everybody_and_detail_to_the_operator(server: TestServer) {
@@ -250,4 +251,22 @@ async fn a_hangup_signal_reloads(mut server: TestServer) {
     })
     .await;
     assert_eq!(server.terminate(), Some(0), "a hangup is no end");
+}
+
+async fn a_start_that_finds_everything_in_line_writes_nothing(mut server: TestServer) {
+    server.stop();
+    let rows = server.inspect().await;
+    let all = "SELECT slug || ' ' || name || ' ' || updated_at AS t FROM tenants ORDER BY id";
+    let before = rows.texts(all).await;
+    assert_eq!(before.len(), 2);
+    server.serve();
+    assert!(!server.admin("/metrics").await.text().contains("usher_batch_commands"), "a command was run");
+    assert_eq!(rows.texts(all).await, before);
+    // what differs is still brought in line, alone
+    server.stop();
+    server.setup = server.setup.clone().acme("name", "Acme & Sons");
+    server.serve();
+    let after = rows.texts(all).await;
+    let changed: Vec<_> = after.iter().filter(|row| !before.contains(row)).collect();
+    assert!(matches!(changed[..], [row] if row.starts_with("acme Acme & Sons ")), "{after:?}");
 }

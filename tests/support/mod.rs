@@ -29,8 +29,13 @@ pub use server::{Engine, TestServer};
 pub use setup::{ACME, ACME_ALIAS, ACME_HOST, CLINIC, GLOBEX, GLOBEX_HOST, PLANT, PLATFORM, Setup};
 
 /// Waits until a check gives something; fails with `what` after fifteen seconds.
-pub async fn eventually<T>(what: &str, mut check: impl AsyncFnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + Duration::from_secs(15);
+pub async fn eventually<T>(what: &str, check: impl AsyncFnMut() -> Option<T>) -> T {
+    within(Duration::from_secs(15), what, check).await
+}
+
+/// The same with another limit, for what takes its time.
+pub async fn within<T>(limit: Duration, what: &str, mut check: impl AsyncFnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + limit;
     loop {
         if let Some(found) = check().await {
             return found;

@@ -142,7 +142,7 @@ impl TestServer {
             .spawn()
             .unwrap();
         self.serving = Serving::Process { child, addr, admin };
-        let deadline = Instant::now() + Duration::from_secs(15);
+        let deadline = Instant::now() + Duration::from_secs(60);
         while std::net::TcpStream::connect(addr).is_err() {
             assert!(Instant::now() < deadline, "the server does not start: {}", self.log());
             std::thread::sleep(Duration::from_millis(10));

@@ -209,7 +209,13 @@ impl Setup {
     /// Mails leave by real SMTP, into a sink of the test.
     pub fn smtp(self) -> Self {
         let sink = SmtpSink::start();
-        let mut this = self.server("mail.transport", "smtp").server("mail.url", sink.url());
+        let url = sink.url();
+        self.mailed_by(sink, &url)
+    }
+
+    /// Mails leave by this sink, which is reached by a URL of its own.
+    pub fn mailed_by(self, sink: SmtpSink, url: &str) -> Self {
+        let mut this = self.server("mail.transport", "smtp").server("mail.url", url);
         this.sink = Some(sink);
         this
     }

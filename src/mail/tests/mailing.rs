@@ -318,6 +318,28 @@ fn a_mail_whose_sender_died_is_taken_over_and_one_that_kills_its_sender_is_given
 }
 
 #[test]
+fn a_mail_that_had_left_when_its_sender_died_is_settled_and_not_sent_again() {
+    in_world(|mut world, relay, _| async move {
+        let gone = world.invite(acme(), "gone").await;
+        let tx = world.store.system_write().await.unwrap();
+        let now = world.clock.now();
+        let lease = store::outbox::Lease { token: uuid::Uuid::new_v4(), now, until: now.plus(60_000) };
+        let row = store::outbox::claim(tx.conn(), acme(), 1, lease).await.unwrap().remove(0);
+        let held = store::outbox::Held { id: row.id, token: lease.token };
+        store::outbox::note_taken(tx.conn(), held).await.unwrap();
+        tx.commit().await.unwrap();
+        world.clock.advance_millis(61_000);
+        world.start();
+        world.until(&gone, Delivery::Sent).await;
+        let row = world.row(gone.id).await;
+        assert_eq!((row.state, row.last_error), (OutboxState::Sent, None));
+        let told: Vec<_> = world.events(&gone).await.into_iter().map(|event| event.kind).collect();
+        assert_eq!(told, ["mail.sent"]);
+        assert!(relay.recipients().is_empty());
+    });
+}
+
+#[test]
 fn draining_lets_mails_in_flight_end_and_claims_no_more() {
     in_world(|mut world, relay, _| async move {
         relay.set_mode(Mode::Slow(Duration::from_millis(300)));

@@ -18,11 +18,14 @@ use serde_json::json;
 
 use self::ledger::{Ledger, Tried};
 use crate::support::{
-    CLINIC, Engine, Invited, Kind::Workspace, Setup, TestServer, acme_owner, both_engines, client::Call,
-    eventually, person, rounds,
+    ACME, CLINIC, Engine, Invited, Kind::Workspace, Setup, TestServer, acme_owner, both_engines,
+    client::Call, eventually, person, postgres::available, rounds,
 };
 
 both_engines!(a_killed_process_loses_nothing_it_has_acknowledged => setup());
+both_engines!(@on busy, Postgres, available(),
+    a_mail_that_has_left_is_not_repeated_although_its_tenant_was_busy => setup()
+);
 
 /// Kills on one database, before it is looked over as a whole and left for a new one.
 const STRETCH: usize = 25;
@@ -44,6 +47,36 @@ async fn a_killed_process_loses_nothing_it_has_acknowledged(server: TestServer) 
         done += figures.crashes;
         journal(engine, &figures);
     }
+}
+
+async fn a_mail_that_has_left_is_not_repeated_although_its_tenant_was_busy(mut server: TestServer) {
+    let (sink, rows) = (server.setup.sink.clone().unwrap(), server.inspect().await);
+    sink.greet("421 4.3.2 not yet");
+    let invited = server.invite(Workspace, &acme_owner(), "bob@example.com", "member").await;
+    let count =
+        async |which: &str| rows.count(&format!("SELECT count(*) AS n FROM outbox WHERE {which}")).await;
+    eventually("the first attempt", async || (count("last_error = 'greeting'").await == 1).then_some(()))
+        .await;
+    // from here on nothing of acme can be written down
+    rows.execute("BEGIN").await;
+    let acme = rows.id(ACME);
+    let lock =
+        format!("SELECT count(*) AS n FROM (SELECT 1 FROM tenants WHERE id = {acme} FOR UPDATE) AS held");
+    assert_eq!(rows.count(&lock).await, 1);
+    sink.take_all();
+    eventually("the mail to have left", async || (count("last_error = 'taken'").await == 1).then_some(()))
+        .await;
+    server.kill();
+    rows.execute("ROLLBACK").await;
+    assert_eq!(rows.execute("UPDATE outbox SET lease_until = 0 WHERE state = 'leased'").await, 1);
+    server.serve();
+    eventually("the next server to write it down", async || {
+        (count("state = 'sent'").await == 1).then_some(())
+    })
+    .await;
+    assert_eq!(server.show(&invited, &acme_owner()).await.expect(200)["data"]["delivery"], "sent");
+    assert_eq!(sink.letters().len(), 1);
+    rows.assert_told().await;
 }
 
 /// What one stretch has shown.

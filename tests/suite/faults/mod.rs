@@ -1,8 +1,10 @@
 //! A database that fails in every way there is: nothing but 503 with `Retry-After` while it does, nothing lost that
 //! was acknowledged, and life as before when it is back, without a restart. `postgres` breaks the road to the
-//! database or locks it, `sqlite` locks the file or fills the disk.
+//! database or locks it, `sqlite` locks the file or fills the disk. And a relay that fails in every way (`relay`):
+//! nobody but the mails notices.
 
 mod postgres;
+mod relay;
 mod sqlite;
 
 use std::time::Duration;
