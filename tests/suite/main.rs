@@ -81,6 +81,7 @@ mod previews;
 mod races;
 mod resending;
 mod restoring;
+mod retention;
 mod roles;
 mod sdk;
 mod secrets;
