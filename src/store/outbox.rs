@@ -90,8 +90,11 @@ pub async fn claim(
 ) -> Result<Vec<outbox::Model>, DbErr> {
     const PICK: &str = "WITH picked AS MATERIALIZED (SELECT id FROM outbox WHERE state = 'queued' \
          AND tenant_id = $1 AND next_at <= $2 ORDER BY next_at LIMIT $3";
+    // by name: what is prepared as `*` fails once a newer binary has added a column
     const TAKE: &str = ") UPDATE outbox SET state = 'leased', attempts = attempts + 1, lease_until = $4, \
-         lease_token = $5 WHERE id IN (SELECT id FROM picked) AND state = 'queued' RETURNING *";
+         lease_token = $5 WHERE id IN (SELECT id FROM picked) AND state = 'queued' RETURNING id, tenant_id, \
+         invite_id, version, dedupe_key, state, attempts, next_at, lease_until, lease_token, last_error, \
+         inserted_at, sent_at";
     let backend = conn.get_database_backend();
     let statement = Statement::from_sql_and_values(
         backend,

@@ -83,6 +83,7 @@ mod resending;
 mod restoring;
 mod retention;
 mod roles;
+mod rolling_upgrade;
 mod sdk;
 mod secrets;
 mod sharing;

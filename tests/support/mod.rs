@@ -1,7 +1,8 @@
 //! What every integration test stands on: a server on either engine ([`server`]), its configuration
 //! ([`setup`]), people and their credentials ([`people`]), calls and answers ([`client`]), every route as data
 //! ([`routes`]), invites ([`invites`]), the command line ([`cli`]), a relay ([`smtp_sink`]), a road to the database
-//! that breaks ([`proxy`]), a look into the rows ([`database`]) and what must hold in them ([`invariants`]).
+//! that breaks ([`proxy`]), a look into the rows ([`database`]), what must hold in them ([`invariants`]) and what holds
+//! them ([`schema`]).
 
 pub mod cli;
 pub mod client;
@@ -12,6 +13,7 @@ pub mod people;
 pub mod postgres;
 pub mod proxy;
 pub mod routes;
+pub mod schema;
 pub mod server;
 pub mod setup;
 pub mod smtp_sink;
