@@ -1,7 +1,7 @@
 //! What becomes of one claimed mail: is it still wanted, what does it say, did it leave. Everything is read
 //! anew at this moment, nothing of it was stored with the queue; and no transaction is open while it is sent.
 
-use std::{panic::AssertUnwindSafe, sync::Arc};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use entity::{Millis, TenantId, invite, outbox};
 use futures_util::FutureExt;
@@ -40,6 +40,8 @@ pub struct Deps {
     pub registry: Arc<Registry>,
     /// The ways out.
     pub transports: Arc<Transports>,
+    /// How often what is due is looked for unasked; [`super::mailer::POLL`] in service.
+    pub poll: Duration,
 }
 
 /// What became of one mail.

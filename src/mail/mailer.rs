@@ -31,7 +31,8 @@ use crate::store::{
     outbox::Held,
 };
 
-const POLL: Duration = Duration::from_secs(1);
+/// The guarantee that what is due leaves.
+pub const POLL: Duration = Duration::from_secs(1);
 /// How often leases of mails in flight are renewed; a third of their length.
 const RENEW: Duration = Duration::from_secs(20);
 const RECLAIM: Duration = Duration::from_secs(5);
@@ -279,7 +280,7 @@ impl Actor for Mailer {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         self.woken.store(false, Ordering::Release);
-        ctx.run_interval(POLL, Self::pump);
+        ctx.run_interval(self.deps.poll, Self::pump);
         self.pump(ctx);
     }
 }

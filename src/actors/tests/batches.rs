@@ -86,7 +86,7 @@ fn a_statement_that_runs_too_long_is_ended_and_harms_only_its_command() {
         let lanes = world.lanes(LANE);
         let begun = Instant::now();
         let answers = as_one_batch(&world, &lanes, vec![Act::Keep, Act::SlowStatement, Act::Keep]).await;
-        assert!(begun.elapsed() < Duration::from_secs(6), "{:?}", begun.elapsed());
+        assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
         assert_eq!(answers[0], Ok("0".into()));
         assert!(unavailable(&answers[1], "cannot be used"), "{:?}", answers[1]);
         assert_eq!(answers[2], Ok("2".into()));

@@ -35,17 +35,27 @@ fn a_mail_owed_leaves_with_its_link_and_is_shown_as_sent() {
 }
 
 #[test]
-fn a_wake_up_sends_at_once_and_the_poll_sends_without_one() {
+fn a_wake_up_sends_without_a_poll() {
     in_world(|mut world, relay, _| async move {
+        world.deps.poll = Duration::from_secs(3600);
+        let first = world.invite(acme(), "first").await;
         world.start();
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        // the round of the start is over
+        world.until(&first, Delivery::Sent).await;
         world.invite(acme(), "a").await;
-        let begun = Instant::now();
         world.wake();
-        relay.wait_for(1, Duration::from_secs(3)).await;
-        assert!(begun.elapsed() < Duration::from_millis(500), "{:?}", begun.elapsed());
-        world.invite(acme(), "b").await;
-        relay.wait_for(2, Duration::from_secs(3)).await;
+        relay.wait_for(2, Duration::from_secs(30)).await;
+    });
+}
+
+#[test]
+fn the_poll_sends_without_a_wake_up() {
+    in_world(|mut world, relay, _| async move {
+        let first = world.invite(acme(), "first").await;
+        world.start();
+        world.until(&first, Delivery::Sent).await;
+        world.invite(acme(), "a").await;
+        relay.wait_for(2, Duration::from_secs(30)).await;
     });
 }
 
@@ -318,7 +328,7 @@ fn draining_lets_mails_in_flight_end_and_claims_no_more() {
         tokio::time::sleep(Duration::from_millis(150)).await;
         let begun = Instant::now();
         mailer.drain().await;
-        assert!(begun.elapsed() < Duration::from_secs(2));
+        assert!(begun.elapsed() < Duration::from_secs(10), "not for what is still queued");
         let sent = relay.accepted().len();
         assert!((1..=7).contains(&sent), "{sent}");
         let mut states = HashMap::new();

@@ -22,7 +22,7 @@ use sea_orm::{
     ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
 };
 
-use super::{Deps, Mailbox, Mailer, MailerHandle, Transports};
+use super::{Deps, Mailbox, Mailer, MailerHandle, Transports, mailer};
 use crate::{
     config::{Documents, Settings, Source, compose},
     domain::Clock,
@@ -118,7 +118,8 @@ impl World {
         tx.commit().await.unwrap();
         let registry = Arc::new(Registry::new(settings));
         let transports = Arc::new(Transports::new("usher.test".into(), Mailbox::default()));
-        let deps = Deps { store: store.clone(), registry: Arc::clone(&registry), transports };
+        let deps =
+            Deps { store: store.clone(), registry: Arc::clone(&registry), transports, poll: mailer::POLL };
         Self { folder, store, clock, registry, deps, mailer: None }
     }
 

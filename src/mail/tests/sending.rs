@@ -89,12 +89,15 @@ async fn connections_are_kept_also_after_a_refused_recipient_and_no_mail_waits_f
     sink.set_mode(Mode::AtRecipient(550));
     assert_eq!(relay.send(&letter(), LIMIT).await, Outcome::Refused("recipient_refused"));
     sink.set_mode(Mode::Accept);
-    let begun = Instant::now();
+    let mut fastest = LIMIT;
     for _ in 0..20 {
+        let begun = Instant::now();
         assert_eq!(relay.send(&letter(), LIMIT).await, Outcome::Sent);
+        fastest = fastest.min(begun.elapsed());
     }
     assert_eq!(sink.connections(), 1);
-    assert!(begun.elapsed() < Duration::from_millis(600), "{:?} for 20 mails", begun.elapsed());
+    // a delayed acknowledgement takes 40 ms, and every mail would wait for one
+    assert!(fastest < Duration::from_millis(40), "{fastest:?}");
 }
 
 #[tokio::test]
