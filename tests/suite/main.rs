@@ -85,6 +85,7 @@ mod races;
 mod resending;
 mod restoring;
 mod retention;
+mod retention_batches;
 mod roles;
 mod rolling_upgrade;
 mod sdk;
