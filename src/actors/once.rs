@@ -6,10 +6,7 @@ use entity::{Millis, idempotency_record};
 
 use super::{Command, Decision, Reply, Stop, Work};
 use crate::{
-    domain::{
-        MasterKeys, Refusal, Repeatable,
-        idempotency::{KEPT, Sealed},
-    },
+    domain::{MasterKeys, Refusal, Repeatable, idempotency::Sealed},
     store::{StoreError, idempotency},
 };
 
@@ -81,7 +78,7 @@ impl<C, R> Once<C, R> {
             kid: sealed.kid,
             sealed: sealed.text,
             inserted_at: now,
-            expires_at: now.plus(KEPT),
+            expires_at: now.plus(self.request.kept),
         };
         Ok(idempotency::insert(work.conn(), record).await?)
     }

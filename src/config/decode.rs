@@ -27,6 +27,7 @@ pub(super) fn server(cx: &Context, tree: &Node) -> Option<Settings> {
     let mail = sections::mail(root.section("mail"));
     sections::invites(root.section("invites"));
     let limits = sections::limits(root.section("limits"));
+    let retention = sections::retention(root.section("retention"));
     sections::branding(root.section("branding"), None);
     sections::links(root.section("links"));
     root.maybe("locale", values::locale);
@@ -42,6 +43,7 @@ pub(super) fn server(cx: &Context, tree: &Node) -> Option<Settings> {
         api_keys: api_keys?,
         mail: mail?,
         limits: limits?,
+        retention: retention?,
         compat: compat?,
         admins,
         lane: lane?,

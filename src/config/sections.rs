@@ -1,4 +1,4 @@
-//! The sections that a tenant's file may override: mail, invites, limits, branding, links. They are read from
+//! The sections that a tenant's file may override: mail, invites, limits, retention, branding, links. They are read from
 //! the server's section with the tenant's laid over it, so the same rules hold for both.
 
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use crate::{
         reader::Section,
         relay::relay,
         secrets::{Confidential, file_path, text_of_file, text_or_file},
-        settings::{Branding, Invites, Limits, Links, Mail, Transport, VerifiedEmail},
+        settings::{Branding, Invites, Limits, Links, Mail, Retention, Transport, VerifiedEmail},
         tree::Origin,
         values,
     },
@@ -159,6 +159,15 @@ pub(super) fn limits(section: Section<'_>) -> Option<Limits> {
         invites_per_tenant: tenant?,
         requests_per_ip: ip?,
     })
+}
+
+/// `[retention]`.
+pub(super) fn retention(section: Section<'_>) -> Option<Retention> {
+    let [invites, mails, failed_mails] =
+        ["invites", "mails", "failed_mails"].map(|key| section.need(key, values::duration_or_forever));
+    let answers = section.need("answers", values::duration);
+    section.finish();
+    Some(Retention { invites: invites?, mails: mails?, failed_mails: failed_mails?, answers: answers? })
 }
 
 /// `[branding]`; a logo's URL has to lie on one of the tenant's own domains.

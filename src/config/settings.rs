@@ -26,6 +26,8 @@ pub struct Settings {
     pub mail: Mail,
     /// Limits of calls by address.
     pub limits: Limits,
+    /// How long what is over is kept; tenants may differ in their invites.
+    pub retention: Retention,
     /// Which error statuses accept and decline of workspace invites use.
     pub compat: Compat,
     /// System admins by user id.
@@ -197,6 +199,19 @@ pub struct Limits {
     pub requests_per_ip: Option<Rate>,
 }
 
+/// `[retention]`: how long what is over is kept; `None` is for ever.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// Invites, since they ended or ran out.
+    pub invites: Option<Duration>,
+    /// Mails that have left, since then, or are no longer wanted, since they were queued.
+    pub mails: Option<Duration>,
+    /// Mails given up, since they were queued.
+    pub failed_mails: Option<Duration>,
+    /// Answers kept for `Idempotency-Key`.
+    pub answers: Duration,
+}
+
 /// `[compat] errors`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Compat {
@@ -246,6 +261,8 @@ pub struct Tenant {
     pub invites: Invites,
     /// Limits of invites.
     pub limits: Limits,
+    /// How long its ended invites are kept; the rest is the server's.
+    pub retention: Retention,
     /// Pages of other origins that may call the API.
     pub cors: Cors,
     /// Issuers that speak for this tenant only.

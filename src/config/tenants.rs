@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// What a tenant inherits key by key where its file says nothing.
-const INHERITED: [&str; 6] = ["mail", "invites", "limits", "branding", "links", "locale"];
+const INHERITED: [&str; 7] = ["mail", "invites", "limits", "retention", "branding", "links", "locale"];
 
 /// One tenant; `None` only if there are problems.
 pub(super) fn tenant(cx: &Context, server: &Node, own: &Node) -> Option<Tenant> {
@@ -42,6 +42,7 @@ pub(super) fn tenant(cx: &Context, server: &Node, own: &Node) -> Option<Tenant> 
     let mail = sections::mail(root.section("mail"));
     let invites = sections::invites(root.section("invites"));
     let limits = sections::limits(root.section("limits"));
+    let retention = sections::retention(root.section("retention"));
     let cors = cors(root.section("cors"));
     let issuers = issuers(root.section("auth"), Owner::Tenant(id));
     let workspaces = root.sections("workspaces").into_iter().filter_map(workspace).collect();
@@ -61,6 +62,7 @@ pub(super) fn tenant(cx: &Context, server: &Node, own: &Node) -> Option<Tenant> 
         mail: mail?,
         invites: invites?,
         limits: limits?,
+        retention: retention?,
         cors,
         issuers,
         workspaces,
@@ -123,11 +125,19 @@ fn cors(section: Section<'_>) -> Cors {
     Cors { origins, any, credentials }
 }
 
-/// A limit per client address is counted before any tenant is known.
+/// A limit per client address is counted before any tenant is known; mails and answers are kept for all alike.
 fn only_the_servers(cx: &Context, own: &Node) {
-    if let Some(node) = own.get("limits").and_then(|limits| limits.get("requests_per_ip")) {
-        let spot = Spot { origin: node.origin.clone(), key: "limits.requests_per_ip".to_owned() };
-        spot.problem(cx, "belongs to usher.toml: it is counted before the tenant is known");
+    const KEYS: [(&str, &str, &str); 4] = [
+        ("limits", "requests_per_ip", "it is counted before the tenant is known"),
+        ("retention", "mails", "it is the same for all tenants"),
+        ("retention", "failed_mails", "it is the same for all tenants"),
+        ("retention", "answers", "it is the same for all tenants"),
+    ];
+    for (section, key, why) in KEYS {
+        if let Some(node) = own.get(section).and_then(|section| section.get(key)) {
+            let spot = Spot { origin: node.origin.clone(), key: format!("{section}.{key}") };
+            spot.problem(cx, format!("belongs to usher.toml: {why}"));
+        }
     }
 }
 

@@ -34,6 +34,14 @@ pub(super) fn duration_or_none(text: &str) -> Result<Duration, String> {
     if text == "0s" { Ok(Duration::ZERO) } else { duration(text) }
 }
 
+/// A duration, or `off` for one without end.
+pub(super) fn duration_or_forever(text: &str) -> Result<Option<Duration>, String> {
+    if text == "off" {
+        return Ok(None);
+    }
+    duration(text).map(Some).map_err(|wrong| format!("{wrong}, or off"))
+}
+
 /// `100/1d`, or `off` for none.
 pub(super) fn rate(text: &str) -> Result<Option<Rate>, String> {
     if text == "off" {

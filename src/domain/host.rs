@@ -37,10 +37,11 @@ impl Host {
         {
             return None;
         }
-        let ascii = if name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'.')
-            && !name.contains("xn--")
+        let lower = name.to_ascii_lowercase();
+        let ascii = if lower.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'.')
+            && !lower.contains("xn--")
         {
-            name.to_ascii_lowercase()
+            lower
         } else {
             idna::domain_to_ascii_strict(name).ok()?
         };
@@ -114,6 +115,8 @@ mod tests {
             "a.test,b.test",
             "a_b.test",
             "xn--a-.test",
+            "XN--080.test",
+            "Xn--a-.test",
             "a.test:http",
         ] {
             assert_eq!(canonical(bad), None, "{bad:?}");

@@ -10,8 +10,6 @@ use sha2::{Digest, Sha256};
 
 use super::{MasterKey, MasterKeys, Refusal, random};
 
-/// How long an answer is kept, in milliseconds.
-pub const KEPT: i64 = 24 * 60 * 60 * 1000;
 /// Longest key in characters.
 const MAX_LENGTH: usize = 255;
 
@@ -55,6 +53,8 @@ pub struct Repeatable {
     pub path: String,
     /// SHA-256 of the body as it came.
     pub body: [u8; 32],
+    /// How long its answer is kept, in milliseconds.
+    pub kept: i64,
 }
 
 impl fmt::Debug for Repeatable {
@@ -150,6 +150,7 @@ mod tests {
             method: "POST".into(),
             path: "/api/v1/tenants/acme/invites".into(),
             body: [1; 32],
+            kept: 60_000,
         }
     }
 

@@ -120,9 +120,11 @@ impl Once {
         // a route that takes no body does not look at one
         let body = noted.get::<BodyHash>().map_or_else(|| Sha256::digest(b"").into(), |hash| hash.0);
         let state = req.app_data::<web::Data<State>>().ok_or(Refusal::Internal)?;
-        let keys = state.settings().tokens.clone().ok_or(Refusal::Internal)?;
+        let settings = state.settings();
+        let keys = settings.tokens.clone().ok_or(Refusal::Internal)?;
+        let kept = i64::try_from(settings.retention.answers.as_millis()).unwrap_or(i64::MAX);
         let (method, path) = (req.method().to_string(), req.path().to_owned());
-        Ok(Some((Repeatable { key, caller, method, path, body }, keys)))
+        Ok(Some((Repeatable { key, caller, method, path, body, kept }, keys)))
     }
 }
 

@@ -37,7 +37,6 @@ pub const POLL: Duration = Duration::from_secs(1);
 const RENEW: Duration = Duration::from_secs(20);
 const RECLAIM: Duration = Duration::from_secs(5);
 const COUNT: Duration = Duration::from_secs(15);
-const PRUNE: Duration = Duration::from_secs(60);
 /// How long mails in flight may take to end when the server stops.
 pub(super) const DRAIN: Duration = Duration::from_secs(20);
 /// Pause after a mail that was cut off while being sent, in milliseconds: the relay may have taken it.
@@ -61,7 +60,6 @@ pub(super) fn launch(arbiter: &ArbiterHandle, deps: &Deps, woken: &Arc<AtomicBoo
         renewed: Instant::now(),
         reclaimed: None,
         counted: None,
-        pruned: Instant::now(),
         drain: None,
     })
 }
@@ -85,7 +83,6 @@ pub struct Mailer {
     renewed: Instant,
     reclaimed: Option<Instant>,
     counted: Option<Instant>,
-    pruned: Instant,
     drain: Option<oneshot::Sender<()>>,
 }
 
@@ -153,10 +150,6 @@ impl Mailer {
             self.counted = Some(now);
             round.count = true;
             self.tidy();
-        }
-        if due(Some(self.pruned), PRUNE) {
-            self.pruned = now;
-            round.prune = true;
         }
         let lanes =
             self.lanes.iter().map(|(lane, state)| (lane.clone(), (state.busy, state.circuit.gate(now))));

@@ -5,12 +5,12 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use entity::{Millis, OutboxState, TenantId, outbox};
+use entity::{Millis, TenantId, outbox};
 use uuid::Uuid;
 
 use super::{circuit::Gate, delivery::Deps, share::share, transport::Lane};
 use crate::{
-    domain::{Clock, random},
+    domain::random,
     store::{
         self, StoreError,
         deliveries::{self, Settled},
@@ -20,12 +20,6 @@ use crate::{
 
 /// How long a claim holds without being renewed.
 const LEASE: i64 = 60_000;
-/// How long mails that left or were cancelled are kept, in milliseconds.
-const KEPT: i64 = 7 * 86_400_000;
-/// The same for mails that were given up.
-const KEPT_DEAD: i64 = 30 * 86_400_000;
-/// Mails forgotten at once, at most.
-const PRUNED: u64 = 500;
 /// Walks over tenants in one round, at most.
 const WALKS: usize = 8;
 /// Tenants with due mails that are enough for one round.
@@ -44,8 +38,6 @@ pub struct Round {
     pub reclaim: bool,
     /// Whether to count what waits.
     pub count: bool,
-    /// Whether to forget mails that ended long ago.
-    pub prune: bool,
     /// What to claim for; `None` claims nothing.
     pub claim: Option<Room>,
     /// How far the database's clock is ahead of ours, as last seen, in milliseconds.
@@ -108,11 +100,6 @@ impl Round {
                 Ok(backlog) => done.backlog = Some(backlog),
                 Err(error) => done.complain("counting", &error),
             }
-        }
-        if self.prune
-            && let Err(error) = deps.store.bounded(prune(deps)).await
-        {
-            done.complain("pruning", &error);
         }
         if let Some(room) = self.claim
             && let Err(error) = deps.store.bounded(claim(deps, room, &mut done)).await
@@ -215,22 +202,6 @@ async fn leases(deps: &Deps, round: &Round, done: &mut Done) -> Result<(), Store
     .await;
     done.skew = tx.end(written).await?;
     Ok(())
-}
-
-/// Forgets some of the mails that ended long ago. Ids carry the wall clock's time, so that is what counts.
-async fn prune(deps: &Deps) -> Result<(), StoreError> {
-    let now = Clock::wall();
-    let tx = deps.store.system_write().await?;
-    let pruned = async {
-        let ended = [OutboxState::Sent, OutboxState::Cancelled];
-        let (ended_before, dead_before) = (now.plus(-KEPT), now.plus(-KEPT_DEAD));
-        let count = store::outbox::prune(tx.conn(), ended_before, &ended, PRUNED).await?;
-        Ok::<_, StoreError>(
-            count + store::outbox::prune(tx.conn(), dead_before, &[OutboxState::Dead], PRUNED).await?,
-        )
-    }
-    .await;
-    tx.end(pruned).await.map(drop)
 }
 
 /// A tenant's part of a claim.

@@ -5,6 +5,8 @@
 use entity::{Millis, idempotency_record};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
+    QueryTrait,
+    sea_query::{LockBehavior, LockType},
 };
 
 /// The record of this id, also one past its end.
@@ -52,13 +54,18 @@ pub async fn outdated(conn: &impl ConnectionTrait, now: Millis, most: u64) -> Re
         .await
 }
 
-/// Forgets those of them that are past their end still; tells how many.
+/// Forgets those of them that are past their end still; tells how many. What somebody else is at is left to them.
 ///
 /// # Errors
 /// As any statement.
 pub async fn prune(conn: &impl ConnectionTrait, ids: Vec<Vec<u8>>, now: Millis) -> Result<u64, DbErr> {
-    let forget = idempotency_record::Entity::delete_many()
+    let free = idempotency_record::Entity::find()
+        .select_only()
+        .column(idempotency_record::Column::Id)
         .filter(idempotency_record::Column::Id.is_in(ids))
-        .filter(idempotency_record::Column::ExpiresAt.lte(now));
+        .filter(idempotency_record::Column::ExpiresAt.lte(now))
+        .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked);
+    let forget = idempotency_record::Entity::delete_many()
+        .filter(idempotency_record::Column::Id.in_subquery(free.into_query()));
     Ok(forget.exec(conn).await?.rows_affected)
 }

@@ -4,8 +4,8 @@
 use entity::{Millis, TenantId, limit_counter};
 use sea_orm::{
     ActiveValue::Set,
-    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, ExprTrait, QueryFilter, QuerySelect,
-    sea_query::{Expr, OnConflict},
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, ExprTrait, QueryFilter, QuerySelect, QueryTrait,
+    sea_query::{Expr, LockBehavior, LockType, OnConflict},
 };
 
 /// What is counted, whose, and in which window.
@@ -103,17 +103,23 @@ pub async fn outdated(
     Ok(rows.into_iter().map(|row| (row.tenant_id, row.kind, row.subject, row.window_start)).collect())
 }
 
-/// Forgets these counters; tells how many there were.
+/// Forgets these counters; tells how many there were. What somebody else is at is left to them.
 ///
 /// # Errors
 /// As any statement.
 pub async fn prune(conn: &impl ConnectionTrait, counters: Vec<CounterId>) -> Result<u64, DbErr> {
-    let key = Expr::tuple([
-        Expr::col(limit_counter::Column::TenantId),
-        Expr::col(limit_counter::Column::Kind),
-        Expr::col(limit_counter::Column::Subject),
-        Expr::col(limit_counter::Column::WindowStart),
-    ]);
-    let forget = limit_counter::Entity::delete_many().filter(key.in_tuples(counters));
+    let columns = [
+        limit_counter::Column::TenantId,
+        limit_counter::Column::Kind,
+        limit_counter::Column::Subject,
+        limit_counter::Column::WindowStart,
+    ];
+    let key = || Expr::tuple(columns.map(Expr::col));
+    let free = limit_counter::Entity::find()
+        .select_only()
+        .columns(columns)
+        .filter(key().in_tuples(counters))
+        .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked);
+    let forget = limit_counter::Entity::delete_many().filter(key().in_subquery(free.into_query()));
     Ok(forget.exec(conn).await?.rows_affected)
 }

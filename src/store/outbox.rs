@@ -7,8 +7,8 @@
 use entity::{InviteId, Millis, OutboxId, OutboxState, TenantId, outbox};
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, ExprTrait,
-    FromQueryResult, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect, Statement,
-    sea_query::{Expr, OnConflict, Order, Query},
+    FromQueryResult, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Select, Statement,
+    sea_query::{Expr, Func, LockBehavior, LockType, OnConflict, SimpleExpr},
 };
 use uuid::Uuid;
 
@@ -90,8 +90,11 @@ pub async fn claim(
 ) -> Result<Vec<outbox::Model>, DbErr> {
     const PICK: &str = "WITH picked AS MATERIALIZED (SELECT id FROM outbox WHERE state = 'queued' \
          AND tenant_id = $1 AND next_at <= $2 ORDER BY next_at LIMIT $3";
+    // by name: what is prepared as `*` fails once a newer binary has added a column
     const TAKE: &str = ") UPDATE outbox SET state = 'leased', attempts = attempts + 1, lease_until = $4, \
-         lease_token = $5 WHERE id IN (SELECT id FROM picked) AND state = 'queued' RETURNING *";
+         lease_token = $5 WHERE id IN (SELECT id FROM picked) AND state = 'queued' RETURNING id, tenant_id, \
+         invite_id, version, dedupe_key, state, attempts, next_at, lease_until, lease_token, last_error, \
+         inserted_at, sent_at";
     let backend = conn.get_database_backend();
     let statement = Statement::from_sql_and_values(
         backend,
@@ -255,28 +258,57 @@ pub async fn backlog(conn: &impl ConnectionTrait) -> Result<Backlog, DbErr> {
     Ok(Backlog { queued: row.try_get_by_index(0)?, oldest: row.try_get_by_index(1)? })
 }
 
-/// Forgets mails queued before this time whose state is one of these, oldest first, at most `limit`; gives how
-/// many. Ids begin with the time of their making, so the primary key finds them.
+/// Mails that ended in one of these states: sent by then, or queued by then where they were not sent; oldest first.
+/// Ids begin with the time of their making, so the primary key finds them.
 ///
 /// # Errors
 /// As any statement.
-pub async fn prune(
+pub async fn ended(
     conn: &impl ConnectionTrait,
-    before: Millis,
+    by: Millis,
     states: &[OutboxState],
-    limit: u64,
-) -> Result<u64, DbErr> {
-    let millis = u128::try_from(before.0).unwrap_or_default();
+    most: u64,
+) -> Result<Vec<OutboxId>, DbErr> {
+    ended_query(by, states, most).into_tuple().all(conn).await
+}
+
+/// The statement of [`ended`], for asking an engine how it carries it out.
+#[must_use]
+pub fn ended_statement(engine: DbBackend, by: Millis, states: &[OutboxState], most: u64) -> Statement {
+    ended_query(by, states, most).build(engine)
+}
+
+fn ended_query(by: Millis, states: &[OutboxState], most: u64) -> Select<outbox::Entity> {
+    let millis = u128::try_from(by.0.saturating_add(1)).unwrap_or_default();
     let first_later = OutboxId(Uuid::from_u128(millis << 80));
-    let old = Query::select()
+    let end = Func::coalesce([outbox::Column::SentAt, outbox::Column::InsertedAt].map(Expr::col));
+    outbox::Entity::find()
+        .select_only()
         .column(outbox::Column::Id)
-        .from(outbox::Entity)
-        .and_where(outbox::Column::Id.lt(first_later))
-        .and_where(outbox::Column::State.is_in(states.iter().copied()))
-        .order_by(outbox::Column::Id, Order::Asc)
-        .limit(limit)
-        .to_owned();
-    let forget = outbox::Entity::delete_many().filter(outbox::Column::Id.in_subquery(old));
+        .filter(outbox::Column::Id.lt(first_later))
+        .filter(outbox::Column::State.is_in(states.iter().copied()))
+        .filter(SimpleExpr::from(end).lte(by))
+        .order_by_asc(outbox::Column::Id)
+        .limit(most)
+}
+
+/// Forgets those of these mails that are still in one of these states; tells how many. What somebody else is at is
+/// left to them.
+///
+/// # Errors
+/// As any statement.
+pub async fn forget(
+    conn: &impl ConnectionTrait,
+    ids: Vec<OutboxId>,
+    states: &[OutboxState],
+) -> Result<u64, DbErr> {
+    let free = outbox::Entity::find()
+        .select_only()
+        .column(outbox::Column::Id)
+        .filter(outbox::Column::Id.is_in(ids))
+        .filter(outbox::Column::State.is_in(states.iter().copied()))
+        .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked);
+    let forget = outbox::Entity::delete_many().filter(outbox::Column::Id.in_subquery(free.into_query()));
     Ok(forget.exec(conn).await?.rows_affected)
 }
 

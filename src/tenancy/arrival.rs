@@ -133,15 +133,16 @@ fn standard_elements<'a>(values: &'a [&str]) -> impl DoubleEndedIterator<Item = 
 fn standard_element(text: &str) -> Option<Element> {
     let mut element = Element::default();
     for pair in split_outside_quotes(text, ';') {
-        let (name, value) = pair.trim().split_once('=')?;
+        // whichever parameter it is: a quote left open has swallowed the elements behind it, the proxy's own too
+        let (name, value) = pair.trim().split_once('=').filter(|(name, _)| name.bytes().all(is_token))?;
+        let value = match value.strip_prefix('"') {
+            Some(quoted) => quoted.strip_suffix('"').filter(|inner| !inner.contains(['"', '\\']))?,
+            None => Some(value).filter(|bare| !bare.contains('"'))?,
+        };
         let slot = match name.to_ascii_lowercase().as_str() {
             "for" => &mut element.by_whom,
             "host" => &mut element.host,
             _ => continue,
-        };
-        let value = match value.strip_prefix('"') {
-            Some(quoted) => quoted.strip_suffix('"').filter(|inner| !inner.contains(['"', '\\']))?,
-            None => value,
         };
         // a parameter given twice could be read either way
         if slot.replace(value.to_owned()).is_some() {
@@ -149,6 +150,11 @@ fn standard_element(text: &str) -> Option<Element> {
         }
     }
     Some(element)
+}
+
+/// A character of a parameter's name (RFC 9110).
+fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
 fn split_outside_quotes(text: &str, separator: char) -> Vec<&str> {

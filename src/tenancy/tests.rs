@@ -200,6 +200,9 @@ fn behind_a_trusted_proxy_the_last_forwarded_host_counts_and_contradictions_are_
         (vec![], vec!["host=a.test;host=b.test"], None),
         (vec![], vec!["host=\"a.test"], None),
         (vec![], vec!["nonsense"], None),
+        (vec![], vec!["host=evil.test;x=\"", "for=192.0.2.1;host=good.test"], Some("good.test")),
+        (vec![], vec!["for=1.1.1.1;host=evil.test;x=\", for=192.0.2.1;host=good.test"], None),
+        (vec![], vec!["for=1.1.1.1;host=evil.test;x=y\", for=192.0.2.1;host=good.test"], None),
         (vec!["good.test"], vec!["for=192.0.2.1;host=good.test"], Some("good.test")),
         (vec!["good.test"], vec!["for=192.0.2.1;host=evil.test"], None),
     ] {
@@ -233,6 +236,10 @@ fn the_client_is_the_nearest_hop_that_is_no_trusted_proxy() {
         ("10.0.0.1", vec![], vec!["for=1.1.1.1, for=\"[2001:db8::1]:80\""], "2001:db8::1"),
         ("10.0.0.1", vec![], vec!["for=192.0.2.1, for=10.0.0.2"], "192.0.2.1"),
         ("10.0.0.1", vec![], vec!["for=unknown"], "10.0.0.1"),
+        ("10.0.0.1", vec![], vec!["for=1.1.1.1;x=\", for=192.0.2.1"], "10.0.0.1"),
+        ("10.0.0.1", vec![], vec!["for=1.1.1.1;x=y\"z, for=192.0.2.1"], "10.0.0.1"),
+        ("10.0.0.1", vec![], vec!["for=1.1.1.1, for=10.0.0.3;x\";y, for=192.0.2.1;host=a.test"], "10.0.0.1"),
+        ("10.0.0.1", vec![], vec!["for=1.1.1.1;x=\"y, z\", for=192.0.2.1;by=\"10.0.0.1\""], "192.0.2.1"),
         ("10.0.0.1", vec!["192.0.2.1"], vec!["for=1.1.1.1"], "192.0.2.1"),
     ] {
         let headers = Headers {

@@ -20,7 +20,6 @@ both_engines!(
     a_stop_finishes_what_has_begun_and_exits_0 => Setup::new().smtp().process(),
     everything_is_there_after_a_restart => Setup::new().process(),
     migrations_go_up_and_down_and_up_with_rows_in_the_tables,
-    a_newer_schema_is_served_all_the_same,
     three_processes_start_at_once_on_an_empty_database => Setup::new().process(),
     a_reload_takes_effect_within_a_second_and_drops_no_request,
     a_broken_reload_changes_nothing,
@@ -144,17 +143,6 @@ async fn migrations_go_up_and_down_and_up_with_rows_in_the_tables(mut server: Te
     server.cli(&["migrate", "up"]).await.data();
     server.cli(&["migrate", "up"]).await.data();
     assert_eq!(rows.count("SELECT count(*) AS n FROM invites").await, 0);
-    server.serve();
-    server.joined(Workspace, "bob@example.com", "member").await;
-}
-
-async fn a_newer_schema_is_served_all_the_same(mut server: TestServer) {
-    server.stop();
-    let rows = server.inspect().await;
-    rows.execute(
-        "INSERT INTO seaql_migrations (version, applied_at) VALUES ('m29990101_000001_of_a_newer_binary', 1)",
-    )
-    .await;
     server.serve();
     server.joined(Workspace, "bob@example.com", "member").await;
 }

@@ -60,6 +60,11 @@ impl Inspector {
         self.db.get_database_backend()
     }
 
+    /// The connection, for the migrator.
+    pub fn connection(&self) -> &DatabaseConnection {
+        &self.db
+    }
+
     fn statement(&self, sql: &str) -> Statement {
         Statement::from_string(self.db.get_database_backend(), sql)
     }

@@ -239,6 +239,12 @@ impl TestServer {
         running.clock.now().0
     }
 
+    /// Its connections, for what a server does by itself and nobody can ask for.
+    pub fn store(&self) -> &usher::store::Store {
+        let Serving::Here(running) = &self.serving else { panic!("a process keeps its connections") };
+        running.store()
+    }
+
     /// A call of any method.
     pub fn call(&self, method: Method, path: &str) -> Call {
         Call::new(&self.client, method, format!("http://{}{path}", self.addr()))

@@ -18,6 +18,7 @@ fn once(key: &str) -> Option<(Repeatable, MasterKeys)> {
         method: "POST".into(),
         path: "/".into(),
         body: [1; 32],
+        kept: 60_000,
     };
     Some((request, MasterKeys::new("k1", vec![MasterKey::new("k1", [7; 32]).unwrap()]).unwrap()))
 }

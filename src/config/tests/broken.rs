@@ -248,6 +248,11 @@ fn every_broken_section_of_a_tenant_is_refused() {
             "clinic.toml:6: `limits.requests_per_ip`: belongs to usher.toml",
         ),
         (
+            "[retention]\nmails = \"1d\"",
+            "clinic.toml:6: `retention.mails`: belongs to usher.toml: it is the same for all tenants",
+        ),
+        ("[retention]\ninvites = \"0s\"", "clinic.toml:6: `retention.invites`: is not a duration like"),
+        (
             "[limits]\ninvites_per_tenant = \"0/1d\"",
             "clinic.toml:6: `limits.invites_per_tenant`: is not a rate like",
         ),

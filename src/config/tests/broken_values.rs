@@ -71,6 +71,8 @@ fn every_key_takes_what_it_should_and_refuses_the_rest() {
             &["'off'", "'1/1s'"],
             &["'0/1d'", "'1/0d'", "'1/d'", "'1 per day'", "0", "'-1/1d'", "'1.5/1d'"],
         ),
+        ("retention", "invites", &["'90d'", "'off'"], &["'0s'", "'never'", "90", "false"]),
+        ("retention", "answers", &["'1h'"], &["'off'", "'0s'"]),
         ("compat", "errors", &["'docs'"], &["'rest'"]),
         ("system", "admins", &["['user-1']"], &["['']", "'user-1'", "[\"a\\nb\"]"]),
         ("lane", "actors", &["false"], &["'false'", "0"]),

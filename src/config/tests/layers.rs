@@ -10,7 +10,7 @@ use crate::config::{
     Documents, Loaded, Source, compose,
     explain::without_password,
     load,
-    settings::{IssuerKeys, Transport},
+    settings::{IssuerKeys, Retention, Tenant, Transport},
 };
 
 /// Value and origin of a key as `config show` has them.
@@ -200,7 +200,7 @@ fn a_tenant_inherits_key_by_key() {
         "{SERVER}max_ttl = '60d'\n[mail]\nfrom = 'a@b.test'\nreply_to = 'r@b.test'\n[links]\nsign_in_url = 'https://b.test/in'"
     );
     let acme = format!(
-        "{ACME}[mail]\nfrom = 'Acme <i@acme.test>'\n[invites]\nttl = '14d'\n[limits]\ninvites_per_tenant = '9/1d'"
+        "{ACME}[mail]\nfrom = 'Acme <i@acme.test>'\n[invites]\nttl = '14d'\n[limits]\ninvites_per_tenant = '9/1d'\n[retention]\ninvites = '30d'"
     );
     let loaded = check(&server, &[&acme, CLINIC], &[]).unwrap();
     let [acme, clinic] = loaded.settings.tenants.as_slice() else { panic!() };
@@ -213,6 +213,9 @@ fn a_tenant_inherits_key_by_key() {
     assert_eq!((days(acme.invites.ttl), days(acme.invites.max_ttl), days(clinic.invites.ttl)), (14, 60, 3));
     assert_eq!(acme.limits.invites_per_tenant.map(|rate| rate.count), Some(9));
     assert_eq!(clinic.limits, loaded.settings.limits);
+    let (servers, kept) = (loaded.settings.retention, |tenant: &Tenant| tenant.retention.invites.map(days));
+    assert_eq!((kept(acme), kept(clinic)), (Some(30), Some(90)));
+    assert_eq!(acme.retention, Retention { invites: acme.retention.invites, ..servers });
     assert_eq!(clinic.links.sign_in_url.as_deref(), Some("https://b.test/in"));
     assert_eq!(shown(&loaded, "tenants.acme.invites.ttl"), pair("\"14d\"", "acme.toml:8"));
     let own_relay = format!("{ACME}[mail]\nurl = 'smtp://r.test'");

@@ -25,8 +25,8 @@ use super::{
 };
 use crate::{
     config::settings::{
-        ApiKeys, Branding, Compat, Database, Invites, Issuer, IssuerKeys, Lane, Limits, Links, Mail, Server,
-        Settings, Tenant, Transport, VerifiedEmail,
+        ApiKeys, Branding, Compat, Database, Invites, Issuer, IssuerKeys, Lane, Limits, Links, Mail,
+        Retention, Server, Settings, Tenant, Transport, VerifiedEmail,
     },
     domain::{Clock, EmailAddress, Permissions, Refusal},
     store::{Store, migrate},
@@ -97,6 +97,7 @@ fn tenant(id: TenantId, owners: &[&str], issuers: Vec<Issuer>) -> Tenant {
             disposable_except: vec![],
         },
         limits: limits(),
+        retention: RETENTION,
         issuers,
         workspaces: vec![],
         locale: None,
@@ -112,6 +113,9 @@ fn mail() -> Mail {
         timeout: Duration::from_secs(1),
     }
 }
+
+const RETENTION: Retention =
+    Retention { invites: None, mails: None, failed_mails: None, answers: Duration::from_secs(86_400) };
 
 const fn limits() -> Limits {
     Limits {
@@ -140,6 +144,7 @@ fn settings(issuers: Vec<Issuer>, tenants: Vec<Tenant>) -> Settings {
         api_keys: ApiKeys { prefix: "msk_".into(), header: "X-API-Key".into() },
         mail: mail(),
         limits: limits(),
+        retention: RETENTION,
         compat: Compat::Sdk,
         admins: vec![],
         lane: Lane {

@@ -233,14 +233,15 @@ fn mails_that_ended_long_ago_are_forgotten_and_no_others() {
         let (sent, queued) = (world.invite(acme(), "a").await, world.invite(clinic(), "b").await);
         let row = claim(&world, acme(), 1).await.remove(0);
         write_down(&world, &row, Verdict::Sent).await;
-        let prune = async |before: Millis| {
-            let tx = world.store.system_write().await.unwrap();
-            let count = store::outbox::prune(tx.conn(), before, &[OutboxState::Sent], 10).await.unwrap();
+        let forget = async |by: Millis| {
+            let (tx, states) = (world.store.system_write().await.unwrap(), [OutboxState::Sent]);
+            let ended = store::outbox::ended(tx.conn(), by, &states, 10).await.unwrap();
+            let count = store::outbox::forget(tx.conn(), ended, &states).await.unwrap();
             tx.commit().await.unwrap();
             count
         };
-        assert_eq!(prune(Clock::wall().plus(-60_000)).await, 0);
-        assert_eq!(prune(Clock::wall().plus(1000)).await, 1);
+        assert_eq!(forget(Clock::wall().plus(-60_000)).await, 0);
+        assert_eq!(forget(Clock::wall().plus(1000)).await, 1);
         assert_eq!(world.row(queued.id).await.state, OutboxState::Queued);
         assert_eq!(world.reread(&sent).await.delivery, Delivery::Sent, "the invite still tells");
     });

@@ -2,6 +2,7 @@
 //! whose WHERE repeats the whole precondition; no row changed means somebody else decided first, and the
 //! caller reads again to say why.
 
+mod ended;
 pub mod listing;
 mod lists;
 
@@ -14,7 +15,10 @@ use sea_orm::{
 
 #[cfg(test)]
 pub(super) use self::lists::finding_inbox;
-pub use self::lists::{PreviewRow, find_for_preview, inbox, list_recent};
+pub use self::{
+    ended::{ended, ended_statements, forget},
+    lists::{PreviewRow, find_for_preview, inbox, list_recent},
+};
 use super::tx::Tx;
 use crate::domain::Scope;
 

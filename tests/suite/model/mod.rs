@@ -28,7 +28,12 @@ const TICK: Duration = Duration::from_secs(25 * 60);
 const LIFE: u64 = 60 * 60;
 
 fn setup() -> Setup {
-    Setup::new().server("invites.resend_cooldown", "10m")
+    // nothing is forgotten, however long the run
+    ["invites", "mails", "failed_mails"]
+        .iter()
+        .fold(Setup::new().server("invites.resend_cooldown", "10m"), |setup, kind| {
+            setup.server(&format!("retention.{kind}"), "off")
+        })
 }
 
 async fn the_server_does_what_the_model_does(server: TestServer) {

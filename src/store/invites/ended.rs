@@ -1,0 +1,103 @@
+//! Invites that ended long ago: found by an index, outside of any transaction, and forgotten with their mails a few
+//! at a time. What is forgotten has ended for everybody: a pending row only once it is past its end for as long.
+
+use entity::{InviteId, Millis, OutboxState, TenantId, invite, outbox};
+use sea_orm::{
+    ColumnTrait, Condition, ConnectionTrait, DbBackend, DbErr, EntityTrait, ExprTrait, QueryFilter,
+    QuerySelect, QueryTrait, Select, Statement,
+    sea_query::{Expr, Func, Query, SimpleExpr},
+};
+
+/// Spelled out, because the partial index `invites_ended` serves no other spelling.
+const ENDED: &str = "status <> 'pending'";
+
+/// Invites of these tenants that ended, or ran out, by then; at most `most` that ended and as many that ran out, in
+/// no order.
+///
+/// # Errors
+/// As any statement.
+pub async fn ended(
+    conn: &impl ConnectionTrait,
+    tenants: &[TenantId],
+    by: Millis,
+    most: u64,
+) -> Result<Vec<(TenantId, InviteId)>, DbErr> {
+    let mut found = Vec::new();
+    for query in queries(tenants, by, most) {
+        found.extend(query.into_tuple::<(TenantId, InviteId)>().all(conn).await?);
+    }
+    Ok(found)
+}
+
+/// The statements of [`ended`], for asking an engine how it carries them out.
+#[must_use]
+pub fn ended_statements(engine: DbBackend, tenants: &[TenantId], by: Millis, most: u64) -> Vec<Statement> {
+    queries(tenants, by, most).into_iter().map(|query| query.build(engine)).collect()
+}
+
+fn queries(tenants: &[TenantId], by: Millis, most: u64) -> [Select<invite::Entity>; 2] {
+    [ended_by(by), ran_out_by(by)].map(|long_ago| {
+        invite::Entity::find()
+            .select_only()
+            .columns([invite::Column::TenantId, invite::Column::Id])
+            .filter(invite::Column::TenantId.is_in(tenants.iter().copied()))
+            .filter(long_ago)
+            .limit(most)
+    })
+}
+
+/// The last change of a row that has ended is its end.
+fn ended_by(by: Millis) -> Condition {
+    Condition::all().add(Expr::cust(ENDED)).add(invite::Column::UpdatedAt.lte(by))
+}
+
+fn ran_out_by(by: Millis) -> Condition {
+    Condition::all().add(super::pending()).add(invite::Column::ExpiresAt.lte(by))
+}
+
+/// Forgets those of these invites that ended by then, under the tenant's lock; tells how many rows are gone. Their
+/// mails go first, at most `most`, and an invite stays as long as it has one: the rest of an invite mailed very
+/// often follows later, and so does one whose mail is being dealt with.
+///
+/// # Errors
+/// As any statement.
+pub async fn forget(
+    conn: &impl ConnectionTrait,
+    tenant: TenantId,
+    ids: &[InviteId],
+    by: Millis,
+    most: u64,
+) -> Result<u64, DbErr> {
+    // spelled so that no engine walks all invites of the tenant: their ids find them
+    let of_tenant = SimpleExpr::from(Func::coalesce([invite::Column::TenantId; 2].map(Expr::col))).eq(tenant);
+    let over = Condition::all()
+        .add(of_tenant)
+        .add(invite::Column::Id.is_in(ids.iter().copied()))
+        .add(Condition::any().add(ended_by(by)).add(ran_out_by(by)));
+    let theirs = invite::Entity::find().select_only().column(invite::Column::Id).filter(over.clone());
+    let theirs: Vec<InviteId> = theirs.into_tuple().all(conn).await?;
+    let not_under_way = outbox::Column::State.ne(OutboxState::Leased);
+    let some = outbox::Entity::find()
+        .select_only()
+        .column(outbox::Column::Id)
+        .filter(outbox::Column::InviteId.is_in(theirs))
+        .filter(not_under_way.clone())
+        .limit(most);
+    let mails = outbox::Entity::delete_many()
+        .filter(outbox::Column::Id.in_subquery(some.into_query()))
+        // claiming mails takes no tenant's lock
+        .filter(not_under_way)
+        .exec(conn)
+        .await?;
+    let any_left = Query::select()
+        .expr(Expr::value(1))
+        .from(outbox::Entity)
+        .and_where(
+            Expr::col((outbox::Entity, outbox::Column::InviteId))
+                .equals((invite::Entity, invite::Column::Id)),
+        )
+        .to_owned();
+    let invites =
+        invite::Entity::delete_many().filter(over).filter(Expr::exists(any_left).not()).exec(conn).await?;
+    Ok(mails.rows_affected + invites.rows_affected)
+}
