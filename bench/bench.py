@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Durable creates and accepts per second: usher over HTTP against the same rows committed by the bare engine.
 
-    python3 bench/bench.py durable                     everything, on SQLite and PostgreSQL: about a quarter of an hour
+    python3 bench/bench.py durable                     everything, on SQLite and PostgreSQL: four or five minutes a round
     python3 bench/bench.py durable --engines sqlite --rounds 3
     python3 bench/bench.py table bench/out/durable.json
 
