@@ -245,6 +245,12 @@ impl Lanes {
         self.lane(tenant).state().actor.clone()
     }
 
+    /// How many commands of a tenant are not answered yet, for tests that wait for them to come.
+    #[cfg(test)]
+    pub(super) fn unanswered(&self, tenant: TenantId) -> usize {
+        self.settings.queue_per_tenant - self.lane(tenant).admission.available_permits()
+    }
+
     fn lane(&self, tenant: TenantId) -> Arc<Lane> {
         let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
         lanes.entry(tenant).or_insert_with(|| Arc::new(Lane::new(self.settings.queue_per_tenant))).clone()

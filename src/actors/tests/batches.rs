@@ -8,7 +8,7 @@ use tokio::{
     time::Instant,
 };
 
-use super::{Act, LANE, Try, World, in_world};
+use super::{Act, LANE, Try, World, begun, in_world, until};
 use crate::{
     actors::{
         Lanes, batch,
@@ -21,16 +21,16 @@ use crate::{
 /// Runs these as one batch: they queue up behind a command that has begun and waits.
 async fn as_one_batch(world: &World, lanes: &Lanes, acts: Vec<Act>) -> Vec<Result<String, Refusal>> {
     let tenant = world.tenants[0];
-    let (open, gate) = watch::channel(false);
+    let (count, (open, gate)) = (acts.len(), watch::channel(false));
     let first = lanes.run(tenant, Try::new("first", Act::Wait(gate)));
     let rest = acts.into_iter().enumerate().map(|(at, act)| lanes.run(tenant, Try::new(at.to_string(), act)));
     let rest = futures_util::future::join_all(rest);
     let rest = async {
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        begun(&open).await;
         rest.await
     };
     let opened = async {
-        tokio::time::sleep(Duration::from_millis(200)).await;
+        until(|| lanes.unanswered(tenant) == 1 + count).await;
         open.send_replace(true);
     };
     let (first, rest, ()) = futures_util::future::join3(first, rest, opened).await;

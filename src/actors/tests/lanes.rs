@@ -7,7 +7,7 @@ use entity::TenantId;
 use futures_util::future::{join, join_all};
 use tokio::sync::watch;
 
-use super::{Act, LANE, Try, in_world};
+use super::{Act, LANE, Try, begun, in_world, until};
 use crate::{actors::tenant_actor::TenantActor, config::settings, domain::Refusal};
 
 /// Ends an actor from outside, as a fault would.
@@ -98,8 +98,7 @@ fn an_idle_actor_ends_and_the_next_command_starts_another() {
         let (lanes, tenant) =
             (world.lanes(settings::Lane { idle: Duration::from_millis(20), ..LANE }), world.tenants[0]);
         assert_eq!(lanes.run(tenant, Try::new("one", Act::Keep)).await, Ok("one".into()));
-        tokio::time::sleep(Duration::from_millis(200)).await;
-        assert!(lanes.actor_of(tenant).is_none(), "gone by itself");
+        until(|| lanes.actor_of(tenant).is_none()).await;
         assert_eq!(soon(lanes.run(tenant, Try::new("two", Act::Keep))).await, Ok("two".into()));
         assert_eq!(world.kept(tenant).await, ["one", "two"]);
     });
@@ -117,10 +116,10 @@ fn a_dead_actor_is_replaced_and_what_waited_is_done() {
         let (open, gate) = watch::channel(false);
         let running = lanes.run(tenant, Try::new("three", Act::Wait(gate)));
         let waiting = async {
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            begun(&open).await;
             let waiting = lanes.run(tenant, Try::new("four", Act::Keep));
             let killed = async {
-                tokio::time::sleep(Duration::from_millis(50)).await;
+                until(|| lanes.unanswered(tenant) == 2).await;
                 lanes.actor_of(tenant).unwrap().send(Die).await.unwrap();
                 open.send_replace(true);
                 lanes.run(tenant, Try::new("five", Act::Keep)).await
@@ -145,13 +144,11 @@ fn a_full_queue_refuses_its_own_tenant_at_once_and_nobody_else() {
             run(full, &at.to_string(), act)
         });
         let beyond = async {
-            tokio::time::sleep(Duration::from_millis(100)).await;
+            until(|| lanes.unanswered(full) == 256).await;
             let refused = run(full, "beyond", Act::Keep).await;
             assert!(matches!(refused, Err(Refusal::Unavailable { retry_after: 1, .. })), "{refused:?}");
-            let opening = async {
-                tokio::time::sleep(Duration::from_millis(100)).await;
-                open.send_replace(true);
-            };
+            // it is queued or refused as soon as it is asked for
+            let opening = async { open.send_replace(true) };
             join(run(other, "theirs", Act::Keep), opening).await.0
         };
         let (queued, theirs) = soon(join(join_all(queued), beyond)).await;
@@ -172,11 +169,9 @@ fn all_queues_together_have_a_limit_too() {
             .iter()
             .take(5)
             .map(|tenant| lanes.run(*tenant, Try::new("waits", Act::Wait(gate.clone()))));
-        let opening = async {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-            open.send_replace(true);
-        };
-        let (answers, ()) = soon(join(join_all(runs), opening)).await;
+        // each is queued or refused as soon as it is asked for
+        let opening = async { open.send_replace(true) };
+        let (answers, _) = soon(join(join_all(runs), opening)).await;
         assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), 4);
         assert!(matches!(answers[4], Err(Refusal::Unavailable { .. })));
         lanes.drained().await;

@@ -151,6 +151,21 @@ enum Act {
     Wait(watch::Receiver<bool>),
 }
 
+/// Polls until it holds.
+async fn until(holds: impl Fn() -> bool) {
+    let poll = async {
+        while !holds() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), poll).await.expect("it comes to hold within a minute");
+}
+
+/// Waits until the one command that waits for this gate has begun: it has its receiver, and looks at another.
+async fn begun(gate: &watch::Sender<bool>) {
+    until(|| gate.receiver_count() > 1).await;
+}
+
 /// A command of these tests; answers its name.
 struct Try {
     name: String,

@@ -1,11 +1,9 @@
 //! Commands of requests that may come again, in batches that go well and in batches that do not.
 
-use std::time::Duration;
-
 use futures_util::future::{join_all, join3};
 use tokio::sync::watch;
 
-use super::{Act, LANE, Try, World, in_world};
+use super::{Act, LANE, Try, World, begun, in_world, until};
 use crate::{
     actors::{Lanes, Reply},
     domain::{IdempotencyKey, MasterKey, MasterKeys, Refusal, Repeatable},
@@ -50,10 +48,10 @@ fn the_same_request_twice_in_one_batch_is_done_once_also_where_the_batch_is_repe
             let first = tell(&world, &lanes, None, round, Act::Wait(gate));
             let names = ["a", "b", "c"].map(|name| format!("{round}-{name}"));
             let rest = async {
-                tokio::time::sleep(Duration::from_millis(100)).await;
+                begun(&open).await;
                 let told = names.iter().map(|name| tell(&world, &lanes, Some(round), name, Act::Keep));
                 join3(join_all(told), tell(&world, &lanes, Some("other"), "x", bad), async {
-                    tokio::time::sleep(Duration::from_millis(100)).await;
+                    until(|| lanes.unanswered(world.tenants[0]) == 5).await;
                     open.send_replace(true);
                 })
                 .await
