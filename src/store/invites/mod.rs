@@ -55,7 +55,7 @@ fn in_scope(tenant: TenantId, scope: Scope) -> Condition {
 }
 
 /// Spelled out, not bound: no engine takes a partial index on the word of a parameter.
-fn pending() -> SimpleExpr {
+pub(super) fn pending() -> SimpleExpr {
     Expr::col((invite::Entity, invite::Column::Status)).eq(SimpleExpr::Constant(InviteStatus::Pending.into()))
 }
 
