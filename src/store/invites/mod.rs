@@ -16,7 +16,7 @@ use sea_orm::{
 #[cfg(test)]
 pub(super) use self::lists::finding_inbox;
 pub use self::{
-    ended::{ended, ended_statements, forget},
+    ended::{ended, ended_statements, forget, forget_statements},
     lists::{PreviewRow, find_for_preview, inbox, list_recent},
 };
 use super::tx::Tx;
