@@ -196,7 +196,7 @@ impl Listing {
         use InviteStatus::{Accepted, Declined, Expired, Pending, Revoked};
 
         let end = Expr::col(invite::Column::ExpiresAt);
-        let end = if hide_end { end.add(0) } else { end };
+        let end = if hide_end { Expr::cust_with_expr("+?", end) } else { end };
 
         let stored = |status: InviteStatus| Condition::all().add(invite::Column::Status.eq(status));
         let wanted = |status| self.filter.statuses.is_empty() || self.filter.statuses.contains(&status);
