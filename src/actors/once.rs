@@ -36,7 +36,7 @@ where
         if let Some(record) = &record
             && let Some(reply) = self.told_before(record, now)?
         {
-            if let Some(call) = self.told_to() {
+            if let Some(call) = self.command.told_to() {
                 call.require_member(call.standing(work.conn(), None).await?)?;
             }
             metrics::counter!("usher_idempotent_replays_total").increment(1);
