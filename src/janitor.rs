@@ -15,6 +15,7 @@ use tokio::task::JoinHandle;
 
 use crate::{
     config::settings::{Limits, Settings},
+    domain::clock::millis_of,
     store::{Store, StoreError, idempotency, invites, limits, outbox},
     tenancy::Registry,
 };
@@ -72,13 +73,13 @@ pub async fn sweep(store: &Store, settings: &Settings) -> Result<u64, StoreError
     ];
     for (kept, states) in ways_to_end {
         if let Some(kept) = kept {
-            count += sweep_mails(store, millis(kept), states).await?;
+            count += sweep_mails(store, millis_of(kept), states).await?;
         }
     }
     let mut by_time: BTreeMap<i64, Vec<TenantId>> = BTreeMap::new();
     for tenant in &settings.tenants {
         if let Some(kept) = tenant.retention.invites {
-            by_time.entry(millis(kept)).or_default().push(tenant.id);
+            by_time.entry(millis_of(kept)).or_default().push(tenant.id);
         }
     }
     for (kept, tenants) in by_time {
@@ -207,10 +208,6 @@ fn note(what: &'static str, rows: u64) {
     metrics::counter!("usher_rows_forgotten_total", "of" => what).increment(rows);
 }
 
-fn millis(time: Duration) -> i64 {
-    i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
-}
-
 /// How long counters still matter, in milliseconds: for the longest window of any tenant, and the one before it.
 fn counters_kept(settings: &Settings) -> i64 {
     let windows = |limits: &Limits| {
@@ -222,7 +219,7 @@ fn counters_kept(settings: &Settings) -> i64 {
         ]
         .into_iter()
         .flatten()
-        .map(|rate| millis(rate.window))
+        .map(|rate| millis_of(rate.window))
         .max()
     };
     let longest = settings.tenants.iter().filter_map(|tenant| windows(&tenant.limits)).max();

@@ -1,6 +1,8 @@
 //! Logs and metrics. Logs are structured, go to standard error, and never hold a token, a key or a whole
 //! address; metrics are rendered on the admin listener and name no tenant. Whoever reads standard error may stall:
-//! lines are queued and written by a thread of their own, so that no request waits for it.
+//! lines are queued and written by a thread of their own, so that no request waits for it, nor does the end. (The crate
+//! `tracing-appender` does nearly this. But of a reader that stalls it tells at the end on standard output, which is for
+//! data alone and may be the very pipe that nobody reads.)
 
 use std::{
     io::{self, IsTerminal, Write},

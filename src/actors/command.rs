@@ -51,10 +51,8 @@ pub trait Command: Send + Sync + 'static {
     type Output: Send + 'static;
 
     /// Who must still belong to the tenant to be told a kept answer again; `None` for those who are nobody there
-    /// and need not be, such as whoever answers an invitation.
-    fn told_to(&self) -> Option<&Call> {
-        None
-    }
+    /// and need not be, such as whoever answers an invitation, and where no answer is ever kept.
+    fn told_to(&self) -> Option<&Call>;
 
     /// Decides, under the tenant's lock.
     fn decide(&self, work: &mut Work<'_>) -> impl Future<Output = Decision<Self::Output>> + Send;

@@ -7,6 +7,7 @@ use entity::{Millis, idempotency_record};
 use super::{Command, Decision, Reply, Stop, Work};
 use crate::{
     domain::{MasterKeys, Refusal, Repeatable, idempotency::Sealed},
+    identity::Call,
     store::{StoreError, idempotency},
 };
 
@@ -25,13 +26,17 @@ where
 {
     type Output = Reply;
 
+    fn told_to(&self) -> Option<&Call> {
+        self.command.told_to()
+    }
+
     async fn decide(&self, work: &mut Work<'_>) -> Decision<Reply> {
         let (id, now) = (self.request.record_id(work.tenant()), work.now().await?);
         let record = idempotency::find(work.conn(), &id).await?;
         if let Some(record) = &record
             && let Some(reply) = self.told_before(record, now)?
         {
-            if let Some(call) = self.command.told_to() {
+            if let Some(call) = self.told_to() {
                 call.require_member(call.standing(work.conn(), None).await?)?;
             }
             metrics::counter!("usher_idempotent_replays_total").increment(1);

@@ -6,7 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicI64, Ordering},
     },
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -30,7 +30,7 @@ impl Clock {
     pub fn wall() -> Millis {
         #[expect(clippy::disallowed_methods, reason = "this is the clock")]
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+        Millis(millis_of(since))
     }
 
     /// The offset in milliseconds.
@@ -43,6 +43,12 @@ impl Clock {
     pub fn advance_millis(&self, millis: i64) {
         self.offset.fetch_add(millis, Ordering::Relaxed);
     }
+}
+
+/// A length of time in milliseconds; the longest there is for what is longer.
+#[must_use]
+pub fn millis_of(length: Duration) -> i64 {
+    i64::try_from(length.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// RFC 3339 in UTC, truncated (never rounded up) to the second: `2026-01-02T03:04:05Z`.

@@ -18,7 +18,7 @@ use sha2::{Digest, Sha256};
 use super::{edge::host::Visit, state::State};
 use crate::{
     actors::{Command, Planned, Reply},
-    domain::{IdempotencyKey, MasterKeys, Refusal, Repeatable},
+    domain::{IdempotencyKey, MasterKeys, Refusal, Repeatable, clock::millis_of},
     identity::Principal,
     tenants::Tenants,
 };
@@ -122,7 +122,7 @@ impl Once {
         let state = req.app_data::<web::Data<State>>().ok_or(Refusal::Internal)?;
         let settings = state.settings();
         let keys = settings.tokens.clone().ok_or(Refusal::Internal)?;
-        let kept = i64::try_from(settings.retention.answers.as_millis()).unwrap_or(i64::MAX);
+        let kept = millis_of(settings.retention.answers);
         let (method, path) = (req.method().to_string(), req.path().to_owned());
         Ok(Some((Repeatable { key, caller, method, path, body, kept }, keys)))
     }

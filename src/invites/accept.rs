@@ -17,7 +17,7 @@ use crate::{
     actors::{Command, Decision, Planned, Stop, Work},
     config::settings,
     domain::Refusal,
-    identity::{Principal, PrincipalKind, UserIdentity},
+    identity::{Call, Principal, PrincipalKind, UserIdentity},
     store::{self, StoreError, events::NewEvent, invites::Acceptance, members::Origin},
 };
 
@@ -68,6 +68,11 @@ pub(super) struct AcceptInvite {
 
 impl Command for AcceptInvite {
     type Output = Accepted;
+
+    /// Whoever answers an invitation need not belong to the tenant.
+    fn told_to(&self) -> Option<&Call> {
+        None
+    }
 
     async fn decide(&self, work: &mut Work<'_>) -> Decision<Accepted> {
         let tenant = work.tenant();

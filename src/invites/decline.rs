@@ -13,7 +13,7 @@ use crate::{
     actors::{Command, Decision, Planned, Stop, Work},
     config::settings,
     domain::Refusal,
-    identity::{Principal, UserIdentity},
+    identity::{Call, Principal, UserIdentity},
     store::{self, events::NewEvent, invites::Acceptance},
 };
 
@@ -62,6 +62,11 @@ pub(super) struct DeclineInvite {
 
 impl Command for DeclineInvite {
     type Output = Declined;
+
+    /// Whoever answers an invitation need not belong to the tenant.
+    fn told_to(&self) -> Option<&Call> {
+        None
+    }
 
     async fn decide(&self, work: &mut Work<'_>) -> Decision<Declined> {
         let (tenant, id) = (work.tenant(), self.answered.id);

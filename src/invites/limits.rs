@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use crate::{
     actors::Work,
     config::settings::Rate,
-    domain::{EmailAddress, Refusal, disposable::is_disposable},
+    domain::{EmailAddress, Refusal, clock::millis_of, disposable::is_disposable},
     identity::{Authority, PrincipalKind},
     store::{StoreError, limits, limits::Counter},
 };
@@ -45,7 +45,7 @@ impl Counters {
             .invites_per_tenant
             .map(|rate| ("tenant", String::new(), rate, "invitations in this organisation"));
         let counters = [own, to, all].into_iter().flatten().map(|(kind, subject, rate, what)| {
-            let window = i64::try_from(rate.window.as_millis()).unwrap_or(i64::MAX).max(1);
+            let window = millis_of(rate.window).max(1);
             (Counter { kind, subject, window }, rate, what)
         });
         Self { counters: counters.collect() }

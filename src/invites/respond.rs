@@ -14,7 +14,7 @@ use super::{
 use crate::{
     actors::{Command, Decision, Planned, Work},
     domain::{EmailAddress, Refusal, authority::agrees},
-    identity::Principal,
+    identity::{Call, Principal},
     store,
 };
 
@@ -72,6 +72,11 @@ enum Respond {
 
 impl Command for Respond {
     type Output = ();
+
+    /// Whoever answers an invitation need not belong to the tenant.
+    fn told_to(&self) -> Option<&Call> {
+        None
+    }
 
     async fn decide(&self, work: &mut Work<'_>) -> Decision<()> {
         match self {

@@ -12,6 +12,7 @@ use super::{
 use crate::{
     actors::{Command, Decision, Work},
     domain::{MasterKeys, Refusal, clock::rfc3339},
+    identity::Call,
     store::{self, events::NewEvent},
 };
 
@@ -79,6 +80,11 @@ struct SettleRestored {
 
 impl Command for SettleRestored {
     type Output = (Settled, Option<InviteId>);
+
+    /// The operator's; no answer is kept.
+    fn told_to(&self) -> Option<&Call> {
+        None
+    }
 
     async fn decide(&self, work: &mut Work<'_>) -> Decision<Self::Output> {
         let (conn, tenant) = (work.conn(), work.tenant());

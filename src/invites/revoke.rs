@@ -7,7 +7,7 @@ use super::{Invites, preview::Previews, scope_of};
 use crate::{
     actors::{Command, Decision, Stop, Work},
     domain::{Permission, Refusal, Scope, Standing},
-    identity::Authority,
+    identity::{Authority, Call},
     store::{self, events::NewEvent},
 };
 
@@ -37,6 +37,10 @@ struct RevokeInvite {
 
 impl Command for RevokeInvite {
     type Output = ();
+
+    fn told_to(&self) -> Option<&Call> {
+        self.by.call()
+    }
 
     async fn decide(&self, work: &mut Work<'_>) -> Decision<()> {
         let standing = self.by.standing(work.conn(), self.scope.workspace()).await?;

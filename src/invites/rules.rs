@@ -8,7 +8,7 @@ use super::scope_of;
 use crate::{
     actors::Work,
     config::settings,
-    domain::{MasterKeys, Refusal, Standing, random},
+    domain::{MasterKeys, Refusal, Standing, clock::millis_of, random},
     identity::Authority,
     store::{StoreError, api_keys, members},
 };
@@ -69,16 +69,15 @@ impl Life {
     /// # Errors
     /// [`Refusal::Validation`] naming the bounds, or that both were given.
     pub fn end(self, rules: &settings::Invites, now: Millis) -> Result<Millis, Refusal> {
-        let millis = |duration: std::time::Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
         let (field, length) = match (self.expires_in, self.expires_at) {
             (Some(_), Some(_)) => {
                 return Err(Refusal::field("expires_at", "cannot be given together with expires_in"));
             }
             (Some(seconds), None) => ("expires_in", seconds.saturating_mul(1000)),
             (None, Some(at)) => ("expires_at", at.0.saturating_sub(now.0)),
-            (None, None) => ("expires_in", millis(rules.ttl)),
+            (None, None) => ("expires_in", millis_of(rules.ttl)),
         };
-        let (min, max) = (millis(rules.min_ttl), millis(rules.max_ttl));
+        let (min, max) = (millis_of(rules.min_ttl), millis_of(rules.max_ttl));
         if length < min || length > max {
             let bounds = format!("must lie between {} and {} seconds from now", min / 1000, max / 1000);
             return Err(Refusal::field(field, bounds));
@@ -90,7 +89,7 @@ impl Life {
 /// Milliseconds until the next mail of this invite may be queued; 0 when it may. Never more than the whole pause,
 /// though a clock that was set back may put the last mail into the future.
 pub(super) fn cooldown_left(row: &invite::Model, rules: &settings::Invites, now: Millis) -> i64 {
-    let cooldown = i64::try_from(rules.resend_cooldown.as_millis()).unwrap_or(i64::MAX);
+    let cooldown = millis_of(rules.resend_cooldown);
     row.mailed_at.map_or(0, |at| at.plus(cooldown).0.saturating_sub(now.0).clamp(0, cooldown))
 }
 

@@ -15,7 +15,7 @@ use crate::{
     actors::{Command, Decision, Work},
     config::settings,
     domain::{EmailAddress, Refusal},
-    identity::{OPERATOR_ISSUER, api_key as text},
+    identity::{Call, OPERATOR_ISSUER, api_key as text},
     store::{self, StoreError, events::NewEvent, users::Sighting},
 };
 
@@ -109,6 +109,11 @@ struct CreateKey {
 
 impl Command for CreateKey {
     type Output = api_key::Model;
+
+    /// The operator's; no answer is kept.
+    fn told_to(&self) -> Option<&Call> {
+        None
+    }
 
     async fn decide(&self, work: &mut Work<'_>) -> Decision<api_key::Model> {
         let now = work.now().await?;

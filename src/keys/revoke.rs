@@ -8,6 +8,7 @@ use super::Keys;
 use crate::{
     actors::{Command, Decision, Work},
     domain::Refusal,
+    identity::Call,
     store::{self, StoreError, events::NewEvent},
 };
 
@@ -47,6 +48,11 @@ struct RevokeKey {
 
 impl Command for RevokeKey {
     type Output = ();
+
+    /// The operator's; no answer is kept.
+    fn told_to(&self) -> Option<&Call> {
+        None
+    }
 
     async fn decide(&self, work: &mut Work<'_>) -> Decision<()> {
         let now = work.now().await?;

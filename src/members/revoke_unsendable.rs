@@ -12,6 +12,7 @@ use crate::{
     actors::{Command, Decision, Work},
     config::settings,
     domain::{Scope, Standing},
+    identity::Call,
     store::{self, StoreError, events::NewEvent},
 };
 
@@ -34,6 +35,11 @@ pub(super) struct RevokeUnsendable {
 
 impl Command for RevokeUnsendable {
     type Output = ();
+
+    /// Follows by itself; there is no answer.
+    fn told_to(&self) -> Option<&Call> {
+        None
+    }
 
     async fn decide(&self, work: &mut Work<'_>) -> Decision<()> {
         self.revoke_some(work).await?;

@@ -2,9 +2,7 @@
 //! event that tells of it. Fenced, so that a sender whose lease was taken over changes nothing; and a mail
 //! never writes over the state of a newer mail of the same invite.
 
-use entity::{
-    Delivery, InviteId, InviteStatus, Millis, OutboxId, OutboxState, TenantId, WorkspaceId, invite, outbox,
-};
+use entity::{Delivery, InviteId, Millis, OutboxId, OutboxState, TenantId, WorkspaceId, invite, outbox};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DbErr, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect,
     sea_query::Expr,
@@ -218,7 +216,7 @@ pub async fn rekey(
         .col_expr(invite::Column::UpdatedAt, Expr::value(now))
         .filter(invite::Column::Id.eq(invite))
         .filter(invite::Column::TenantId.eq(tenant))
-        .filter(invite::Column::Status.eq(InviteStatus::Pending))
+        .filter(super::invites::pending())
         .filter(invite::Column::Version.eq(key.version))
         .exec_with_returning(conn)
         .await?;

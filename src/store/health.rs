@@ -17,6 +17,7 @@ use sea_orm::DbErr;
 use tokio::time::timeout;
 
 use super::{StoreError, error};
+use crate::domain::clock::millis_of;
 
 /// What is known about the connections of one pool; clones share it.
 #[derive(Clone)]
@@ -73,12 +74,12 @@ impl Health {
 
     /// Whether a connection of this age was opened after all trouble.
     pub(super) fn trusts(&self, age: Duration) -> bool {
-        let opened = self.now() - i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
+        let opened = self.now() - millis_of(age);
         opened > self.suspected_at.load(Ordering::Acquire)
     }
 
     fn now(&self) -> i64 {
-        i64::try_from(self.started.elapsed().as_millis()).unwrap_or(i64::MAX)
+        millis_of(self.started.elapsed())
     }
 }
 

@@ -23,9 +23,8 @@ pub async fn pending(
     after: Option<InviteId>,
     limit: u64,
 ) -> Result<Vec<invite::Model>, DbErr> {
-    let mut query = invite::Entity::find()
-        .filter(invite::Column::TenantId.eq(tenant))
-        .filter(invite::Column::Status.eq(entity::InviteStatus::Pending));
+    let mut query =
+        invite::Entity::find().filter(invite::Column::TenantId.eq(tenant)).filter(super::invites::pending());
     if let Some(after) = after {
         query = query.filter(invite::Column::Id.gt(after));
     }

@@ -30,6 +30,11 @@ struct GrantOwner {
 impl Command for GrantOwner {
     type Output = ();
 
+    /// Comes before what was asked for; its answer is not kept.
+    fn told_to(&self) -> Option<&Call> {
+        None
+    }
+
     async fn decide(&self, work: &mut Work<'_>) -> Decision<()> {
         let (conn, tenant, user) = (work.conn(), work.tenant(), &self.person.id);
         let now = work.now().await?;

@@ -10,6 +10,7 @@ use entity::TenantId;
 
 use crate::{
     actors::{Command, Decision, Lanes, Planned, Reply, Work},
+    identity::Call,
     store::Store,
 };
 
@@ -47,6 +48,11 @@ struct Tell(Reply);
 
 impl Command for Tell {
     type Output = Reply;
+
+    /// What is told was looked at just now, for this caller.
+    fn told_to(&self) -> Option<&Call> {
+        None
+    }
 
     async fn decide(&self, _: &mut Work<'_>) -> Decision<Reply> {
         Ok(self.0.clone())

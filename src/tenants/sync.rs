@@ -14,6 +14,7 @@ use crate::{
     actors::{Command, Decision, Work},
     config::settings,
     domain::Refusal,
+    identity::Call,
     store::{self, StoreError, events::NewEvent},
 };
 
@@ -79,6 +80,11 @@ struct SyncTenant {
 
 impl Command for SyncTenant {
     type Output = ();
+
+    /// The configuration's; there is no answer.
+    fn told_to(&self) -> Option<&Call> {
+        None
+    }
 
     async fn decide(&self, work: &mut Work<'_>) -> Decision<()> {
         let (conn, tenant) = (work.conn(), &self.tenant);

@@ -30,6 +30,10 @@ struct DeleteWorkspace {
 impl Command for DeleteWorkspace {
     type Output = ();
 
+    fn told_to(&self) -> Option<&Call> {
+        Some(&self.call)
+    }
+
     async fn decide(&self, work: &mut Work<'_>) -> Decision<()> {
         let row = reachable(work, &self.call, self.id, Role::Admin).await?;
         // a tenant admin counts as admin here, not as owner

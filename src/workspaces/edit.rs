@@ -50,6 +50,10 @@ struct EditWorkspace {
 impl Command for EditWorkspace {
     type Output = workspace::Model;
 
+    fn told_to(&self) -> Option<&Call> {
+        Some(&self.call)
+    }
+
     async fn decide(&self, work: &mut Work<'_>) -> Decision<workspace::Model> {
         let mut row = reachable(work, &self.call, self.id, Role::Admin).await?;
         let change = &self.change;

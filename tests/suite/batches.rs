@@ -32,18 +32,18 @@ async fn whoever_is_removed_with_their_acceptance_leaves_nothing_waiting(server:
         let one = server.invite(Org, &owner, who.email(), "member").await;
         let other = server.invite(Workspace, &owner, who.email(), "member").await;
         let path = format!("/api/v1/tenant/members/{}", who.user_id());
-        let remove = || server.delete(&path).by(&owner).into_future();
+        let remove = || server.delete(&path).by(&owner).patiently();
         let before = join_all((0..3).map(|_| remove()));
         let after = join_all((0..8).map(|_| remove()));
-        let (_, accepted, removed) = tokio::join!(before, server.accept(&one, &who).into_future(), after);
+        let (_, accepted, removed) = tokio::join!(before, server.accept(&one, &who).patiently(), after);
         accepted.expect(200);
         if removed.iter().all(|answer| answer.status != 200) {
-            server.delete(&path).by(&owner).await; // unless one of the first came after all
+            server.delete(&path).by(&owner).patiently().await; // unless one of the first came after all
         }
         let rows = server.inspect().await;
         let theirs = format!("FROM tenant_members WHERE user_id = '{}'", who.user_id());
         assert_eq!(rows.count(&format!("SELECT count(*) AS n {theirs}")).await, 0);
-        server.accept(&other, &who).await.refused(409, "REVOKED");
+        server.accept(&other, &who).patiently().await.refused(409, "REVOKED");
         rows.assert_sound().await;
     }
 }
@@ -56,10 +56,10 @@ async fn whoever_accepts_holds_the_address_at_once(server: TestServer) {
         let who = newcomer(round);
         let invited = server.invite(Org, &owner, who.email(), "member").await;
         let body = json!({ "email": who.email(), "role": "viewer", "send_email": false });
-        let create = || server.post(&Workspace.collection(), &body).by(&owner).into_future();
+        let create = || server.post(&Workspace.collection(), &body).by(&owner).patiently();
         let before = join_all((0..3).map(|_| create()));
         let after = join_all((0..8).map(|_| create()));
-        let (_, accepted, _) = tokio::join!(before, server.accept(&invited, &who).into_future(), after);
+        let (_, accepted, _) = tokio::join!(before, server.accept(&invited, &who).patiently(), after);
         accepted.expect(200);
         server.post(&Workspace.collection(), &body).by(&owner).await.expect(200);
         assert_eq!(invited_after_accepting(&rows, &invited.id, who.email()).await, 0, "round {round}");

@@ -348,12 +348,12 @@ async fn twenty_at_once_have_one_outcome_and_one_answer(server: TestServer) {
         let (kind, key) = (KINDS[round % 2], format!("{KEY}-{round}"));
         let email = format!("bob{round}@example.com");
         let body = json!({ "email": email });
-        let calls = (0..20)
-            .map(|_| IntoFuture::into_future(keyed(server.post(&kind.collection(), &body).by(&owner), &key)));
+        let calls =
+            (0..20).map(|_| keyed(server.post(&kind.collection(), &body).by(&owner), &key).patiently());
         one_outcome(&join_all(calls).await);
         let minted = (0..20).map(|_| {
             let mint = server.post("/api/v1/api-keys", &json!({ "name": "ci" })).by(&owner);
-            IntoFuture::into_future(keyed(mint, &key))
+            keyed(mint, &key).patiently()
         });
         one_outcome(&join_all(minted).await);
     }
@@ -385,7 +385,7 @@ async fn three_servers_on_one_database_give_one_answer(server: TestServer) {
         let body = json!({ "name": format!("Ward {round}") });
         let calls = (0..21).map(|at| {
             let create = servers[at % 3].post("/api/v1/workspaces", &body).by(&owner);
-            IntoFuture::into_future(keyed(create, &format!("{KEY}-{round}")))
+            keyed(create, &format!("{KEY}-{round}")).patiently()
         });
         one_outcome(&join_all(calls).await);
     }

@@ -24,7 +24,6 @@ use crate::support::{
     Person, Setup, TestServer, acme_owner,
     client::Answer,
     database::Inspector,
-    eventually,
     invites::token_of,
     person, rounds, with_and_without_actors,
 };
@@ -142,12 +141,9 @@ impl Arena<'_> {
     /// Mostly one of the members of the moment, half of these times an owner: whoever may do nothing changes nothing.
     async fn somebody(&self, server: &TestServer, dice: &mut Dice) -> &Person {
         let root = person("root@example.com").with("role", "system_admin");
-        let listed = eventually("the list of members", async || {
-            let answer = server.get(&format!("/api/v1/tenants/{ACME}/members")).by(&root).await;
-            // all connections may be busy for a moment: sixteen callers, five connections
-            (answer.status != 503).then(|| answer.expect(200))
-        })
-        .await;
+        // all connections may be busy for a moment: sixteen callers, five connections
+        let members = server.get(&format!("/api/v1/tenants/{ACME}/members")).by(&root);
+        let listed = members.patiently().await.expect(200);
         let owners_only = dice.below(2) == 0;
         let ids: Vec<&str> = listed["data"]
             .as_array()

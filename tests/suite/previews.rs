@@ -162,7 +162,7 @@ async fn a_preview_racing_with_a_revocation_never_shows_it_pending_afterwards(se
                 server.preview(&invited).await;
             }
         };
-        let revoking = async { server.revoke(&invited, &owner).await.expect(200) };
+        let revoking = async { server.revoke(&invited, &owner).patiently().await.expect(200) };
         tokio::join!(looking, revoking);
         server.preview(&invited).await.refused(404, "INVALID_TOKEN");
     }

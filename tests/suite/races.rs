@@ -1,5 +1,6 @@
 //! Calls that race: exactly one winner, losers told the truth, nothing half done. Each race runs with the
-//! actors and with every command on its own, because correctness must not rest on the actors.
+//! actors and with every command on its own, because correctness must not rest on the actors. Whoever is told to come
+//! back, as some of fifty at once may be, does.
 
 use futures_util::future::join_all;
 use serde_json::json;
@@ -41,7 +42,7 @@ async fn fifty_acceptances_have_one_winner(server: TestServer) {
     for round in 0..rounds("USHER_RACE_ROUNDS", 4) {
         let bob = person(&format!("bob{round}@example.com"));
         let invited = server.invite(KINDS[round % 2], &acme_owner(), bob.email(), "member").await;
-        let answers = join_all((0..50).map(|_| server.accept(&invited, &bob).into_future())).await;
+        let answers = join_all((0..50).map(|_| server.accept(&invited, &bob).patiently())).await;
         assert_eq!(count(&answers, 200), 1);
         for answer in answers.iter().filter(|answer| answer.status != 200) {
             let told = answer.refused(409, "ALREADY_ACCEPTED");
@@ -71,8 +72,8 @@ async fn accept_against_revoke_has_one_winner(server: TestServer) {
         }))
         .await;
         let pairs = join_all(invites.iter().map(|(invited, who)| async {
-            let accepting = server.accept(invited, who).into_future();
-            let revoking = server.revoke(invited, &owner).into_future();
+            let accepting = server.accept(invited, who).patiently();
+            let revoking = server.revoke(invited, &owner).patiently();
             tokio::join!(accepting, revoking)
         }))
         .await;
@@ -98,8 +99,8 @@ async fn accept_against_decline_has_one_winner(server: TestServer) {
     for round in 0..rounds("USHER_RACE_ROUNDS", 25) {
         let bob = person(&format!("bob{round}@example.com"));
         let invited = server.invite(KINDS[round % 2], &acme_owner(), bob.email(), "member").await;
-        let accepting = server.accept(&invited, &bob).into_future();
-        let declining = server.decline(&invited, &bob).into_future();
+        let accepting = server.accept(&invited, &bob).patiently();
+        let declining = server.decline(&invited, &bob).patiently();
         let (accept, decline) = tokio::join!(accepting, declining);
         match (accept.status, decline.status) {
             (200, 409) => drop(decline.refused(409, "ALREADY_ACCEPTED")),
@@ -115,8 +116,8 @@ async fn accept_against_rotation_tells_the_truth(server: TestServer) {
     for round in 0..rounds("USHER_RACE_ROUNDS", 25) {
         let bob = person(&format!("bob{round}@example.com"));
         let invited = server.invite(KINDS[round % 2], &owner, bob.email(), "member").await;
-        let accepting = server.accept(&invited, &bob).into_future();
-        let rotating = server.resend(&invited, &owner, &json!({ "rotate": true })).into_future();
+        let accepting = server.accept(&invited, &bob).patiently();
+        let rotating = server.resend(&invited, &owner, &json!({ "rotate": true })).patiently();
         let (accept, rotate) = tokio::join!(accepting, rotating);
         match (accept.status, rotate.status) {
             (200, 409) => drop(rotate.refused(409, "ALREADY_ACCEPTED")),
@@ -135,8 +136,8 @@ async fn accept_against_an_edit_gives_the_role_that_it_found(server: TestServer)
         let (kind, bob) = (KINDS[round % 2], person(&format!("bob{round}@example.com")));
         let invited = server.invite(kind, &owner, bob.email(), "member").await;
         server.get("/api/v1/me/invites").by(&bob).await;
-        let accepting = server.accept(&invited, &bob).into_future();
-        let editing = server.edit(&invited, &owner, &json!({ "role": "admin" })).into_future();
+        let accepting = server.accept(&invited, &bob).patiently();
+        let editing = server.edit(&invited, &owner, &json!({ "role": "admin" })).patiently();
         let (accept, edit) = tokio::join!(accepting, editing);
         accept.expect(200);
         let role = match edit.status {
@@ -163,7 +164,7 @@ async fn parallel_creates_make_one_invite(server: TestServer) {
     for kind in KINDS {
         let (email, owner) = (format!("bob-{kind:?}@example.com"), acme_owner());
         let body = json!({ "email": email });
-        let calls = (0..50).map(|_| server.post(&kind.collection(), &body).by(&owner).into_future());
+        let calls = (0..50).map(|_| server.post(&kind.collection(), &body).by(&owner).patiently());
         let answers = join_all(calls).await;
         let ids: Vec<String> =
             answers.iter().map(|answer| Invited::read(kind, &answer.expect(201)).id).collect();
@@ -182,7 +183,7 @@ async fn two_accounts_of_one_address_get_in_once(server: TestServer) {
         let invited = server.invite(KINDS[round % 2], &acme_owner(), &email, "member").await;
         let twins: Vec<_> =
             (0..8).map(|at| person(&email).with("sub", format!("twin{round}x{at}"))).collect();
-        let answers = join_all(twins.iter().map(|twin| server.accept(&invited, twin).into_future())).await;
+        let answers = join_all(twins.iter().map(|twin| server.accept(&invited, twin).patiently())).await;
         assert_eq!(count(&answers, 200), 1);
         assert_eq!(count(&answers, 409), 7);
     }
@@ -196,7 +197,7 @@ async fn seats_hold_against_many_acceptances(server: TestServer) {
         let who = person(&format!("late{at}@example.com"));
         waiting.push((server.invite(KINDS[at % 2], &owner, who.email(), "member").await, who));
     }
-    let calls = waiting.iter().map(|(invited, who)| server.accept(invited, who).into_future());
+    let calls = waiting.iter().map(|(invited, who)| server.accept(invited, who).patiently());
     let answers = join_all(calls).await;
     assert_eq!(count(&answers, 200), 4, "five seats, one of them the owner's");
     for answer in answers.iter().filter(|answer| answer.status != 200) {
@@ -232,12 +233,12 @@ async fn three_servers_on_one_database_have_one_winner(server: TestServer) {
     for round in 0..rounds("USHER_RACE_ROUNDS", 10) {
         let bob = person(&format!("bob{round}@example.com"));
         let body = json!({ "email": bob.email() });
-        let creates = servers.map(|one| one.post(&Workspace.collection(), &body).by(&owner).into_future());
+        let creates = servers.map(|one| one.post(&Workspace.collection(), &body).by(&owner).patiently());
         let made: Vec<_> =
             join_all(creates).await.iter().map(|a| Invited::read(Workspace, &a.expect(201))).collect();
         assert!(made.iter().all(|one| one.id == made[0].id && one.url == made[0].url));
-        let accepts = servers.map(|one| one.accept(&made[0], &bob).into_future());
-        let revoke = server.revoke(&made[0], &owner).into_future();
+        let accepts = servers.map(|one| one.accept(&made[0], &bob).patiently());
+        let revoke = server.revoke(&made[0], &owner).patiently();
         let (accepts, revoke) = tokio::join!(join_all(accepts), revoke);
         assert_eq!(count(&accepts, 200) + usize::from(revoke.status == 200), 1, "{accepts:?} {revoke:?}");
     }

@@ -111,7 +111,7 @@ async fn several_who_forget_at_once_share_the_work(server: TestServer) {
 
 async fn what_is_to_be_forgotten_is_found_by_an_index(server: TestServer) {
     let rows = server.inspect().await;
-    seed(&server, &rows, 20_000, 1).await;
+    let ids = seed(&server, &rows, 20_000, 1).await;
     // all but a few are of today
     for (table, column) in [("invites", "updated_at"), ("invites", "expires_at"), ("outbox", "sent_at")] {
         let keep = format!("UPDATE {table} SET {column} = {column} + 8640000000 WHERE {column} % 100 <> 0");
@@ -129,6 +129,14 @@ async fn what_is_to_be_forgotten_is_found_by_an_index(server: TestServer) {
         let plan = rows.plan(statement).await.0.join("\n");
         let scans = ["SCAN invites", "SCAN outbox", "Seq Scan"].iter().any(|scan| plan.contains(scan));
         assert!(plan.contains(index) && !scans, "{}\n{plan}", statement.sql);
+    }
+    // and is forgotten by id: rows of a tenant of whatever size are not walked
+    let some = &ids[..25];
+    let forgetting = store::invites::forget_statements(rows.backend(), acme(), some, by, 200);
+    for (statement, first) in forgetting.iter().zip(["invites", "outbox", "invites"]) {
+        let plan = rows.plan(statement).await.0.join("\n");
+        let walks = ["SCAN invites", "SCAN outbox", "Seq Scan", "tenant_id=?", "Index Cond: (tenant_id"];
+        assert!(!walks.iter().any(|walk| plan.contains(walk)), "{first}: {}\n{plan}", statement.sql);
     }
 }
 

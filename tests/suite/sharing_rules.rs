@@ -292,8 +292,8 @@ async fn an_answer_against_a_revocation_has_one_winner(server: TestServer) {
         let bob = person(&format!("bob{round}@example.com"));
         let id = share(&server, &doctor, bob.email(), "write").await;
         let status = if round % 2 == 0 { "accepted" } else { "rejected" };
-        let answering = respond(&server, &id, &bob, status).into_future();
-        let revoking = server.delete(&Workspace.item(&id)).by(&doctor).into_future();
+        let answering = respond(&server, &id, &bob, status).patiently();
+        let revoking = server.delete(&Workspace.item(&id)).by(&doctor).patiently();
         let (answer, revoke) = tokio::join!(answering, revoking);
         match (answer.status, revoke.status) {
             (200, 409) => answered += 1,

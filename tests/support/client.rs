@@ -12,7 +12,7 @@ use std::{
 use reqwest::{Client, Method, RequestBuilder, header};
 use serde_json::Value;
 
-use super::{people::Credential, setup::PLATFORM};
+use super::{eventually, people::Credential, setup::PLATFORM};
 
 /// A client that follows nothing, trusts nothing and asks no proxy.
 pub fn http_client() -> Client {
@@ -103,6 +103,23 @@ impl Call {
     }
 }
 
+impl Call {
+    /// Sends it again as long as it is told to come back, as clients do: where the test troubles the server, or the
+    /// machine has no time for it, any call may be. For what may be done twice.
+    pub async fn patiently(self) -> Answer {
+        eventually("an answer", async || {
+            let again = Self { request: self.request.try_clone().unwrap(), host: self.host.clone() };
+            let answer = again.await;
+            if answer.status == 503 {
+                answer.come_back();
+                return None;
+            }
+            Some(answer)
+        })
+        .await
+    }
+}
+
 /// What the server answered.
 #[derive(Clone, Debug)]
 pub struct Answer {
@@ -152,6 +169,13 @@ impl Answer {
         assert_eq!(body["request_id"], nested["request_id"]);
         assert_eq!(body["request_id"], self.header("x-request-id"), "{body}");
         body
+    }
+
+    /// Asserts that it tells the caller to come back, and when, as every answer does that the server's troubles cause.
+    #[track_caller]
+    pub fn come_back(&self) {
+        self.refused(503, "SERVICE_UNAVAILABLE");
+        assert!(self.header("retry-after").parse::<u64>().is_ok_and(|seconds| seconds > 0), "{self:?}");
     }
 
     /// Status and JSON body without what differs between two equal refusals.

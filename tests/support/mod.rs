@@ -30,9 +30,10 @@ pub use people::{Credential, Person, acme_owner, globex_owner, globex_person, pe
 pub use server::{Engine, TestServer};
 pub use setup::{ACME, ACME_ALIAS, ACME_HOST, CLINIC, GLOBEX, GLOBEX_HOST, PLANT, PLATFORM, Setup};
 
-/// Waits until a check gives something; fails with `what` after fifteen seconds.
+/// Waits until a check gives something; fails with `what` after a minute, which is long because a machine may have
+/// hardly any time for its tests.
 pub async fn eventually<T>(what: &str, check: impl AsyncFnMut() -> Option<T>) -> T {
-    within(Duration::from_secs(15), what, check).await
+    within(Duration::from_secs(60), what, check).await
 }
 
 /// The same with another limit, for what takes its time.

@@ -168,6 +168,9 @@ fn what_follows_the_commit_comes_before_the_answer_and_only_after_a_commit() {
     struct Told(Arc<std::sync::Mutex<Vec<String>>>, Try);
     impl crate::actors::Command for Told {
         type Output = String;
+        fn told_to(&self) -> Option<&crate::identity::Call> {
+            None
+        }
         async fn decide(&self, work: &mut crate::actors::Work<'_>) -> crate::actors::Decision<String> {
             let (told, name) = (self.0.clone(), self.1.name.clone());
             work.after_commit(move || told.lock().unwrap().push(name));

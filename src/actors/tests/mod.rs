@@ -21,6 +21,7 @@ use super::{Command, Decision, Lanes, Stop, Work};
 use crate::{
     config::settings,
     domain::{Clock, Refusal},
+    identity::Call,
     store::{self, Store, events::NewEvent},
 };
 
@@ -209,6 +210,10 @@ impl Try {
 
 impl Command for Try {
     type Output = String;
+
+    fn told_to(&self) -> Option<&Call> {
+        None
+    }
 
     async fn decide(&self, work: &mut Work<'_>) -> Decision<String> {
         let earlier = self.begun.fetch_add(1, Ordering::SeqCst);

@@ -37,6 +37,16 @@ mod forged_tokens;
 mod key_sets;
 mod keys_and_users;
 
+/// Waits until something holds; fails after a minute.
+async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let poll = async {
+        while !holds().await {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    assert!(tokio::time::timeout(Duration::from_secs(60), poll).await.is_ok(), "waited in vain for {what}");
+}
+
 const SECRET: &str = "a-test-secret-that-is-at-least-32-bytes-long";
 const ISSUER: &str = "https://auth.example.test";
 

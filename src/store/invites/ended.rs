@@ -3,8 +3,8 @@
 
 use entity::{InviteId, Millis, OutboxState, TenantId, invite, outbox};
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, DbBackend, DbErr, EntityTrait, ExprTrait, FromQueryResult,
-    QueryFilter, QuerySelect, QueryTrait, Select, Statement,
+    ColumnTrait, Condition, ConnectionTrait, DbBackend, DbErr, DeleteMany, EntityTrait, ExprTrait,
+    FromQueryResult, QueryFilter, QuerySelect, QueryTrait, Select, Statement,
     sea_query::{Expr, Func, Query, SimpleExpr},
 };
 
@@ -75,27 +75,59 @@ pub async fn forget(
     by: Millis,
     most: u64,
 ) -> Result<u64, DbErr> {
+    let over = over(tenant, ids, by);
+    let theirs: Vec<InviteId> = finding(over.clone()).into_tuple().all(conn).await?;
+    let mails = forgetting_mails(&theirs, most).exec(conn).await?;
+    let invites = forgetting(over).exec(conn).await?;
+    Ok(mails.rows_affected + invites.rows_affected)
+}
+
+/// The statements of [`forget`], for asking an engine how it carries them out.
+#[must_use]
+pub fn forget_statements(
+    engine: DbBackend,
+    tenant: TenantId,
+    ids: &[InviteId],
+    by: Millis,
+    most: u64,
+) -> [Statement; 3] {
+    let over = over(tenant, ids, by);
+    [
+        finding(over.clone()).build(engine),
+        forgetting_mails(ids, most).build(engine),
+        forgetting(over).build(engine),
+    ]
+}
+
+/// Those of these that ended by then.
+fn over(tenant: TenantId, ids: &[InviteId], by: Millis) -> Condition {
     // spelled so that no engine walks all invites of the tenant: their ids find them
     let of_tenant = SimpleExpr::from(Func::coalesce([invite::Column::TenantId; 2].map(Expr::col))).eq(tenant);
-    let over = Condition::all()
+    Condition::all()
         .add(of_tenant)
         .add(invite::Column::Id.is_in(ids.iter().copied()))
-        .add(Condition::any().add(ended_by(by)).add(ran_out_by(by)));
-    let theirs = invite::Entity::find().select_only().column(invite::Column::Id).filter(over.clone());
-    let theirs: Vec<InviteId> = theirs.into_tuple().all(conn).await?;
+        .add(Condition::any().add(ended_by(by)).add(ran_out_by(by)))
+}
+
+fn finding(over: Condition) -> Select<invite::Entity> {
+    invite::Entity::find().select_only().column(invite::Column::Id).filter(over)
+}
+
+fn forgetting_mails(of: &[InviteId], most: u64) -> DeleteMany<outbox::Entity> {
     let not_under_way = outbox::Column::State.ne(OutboxState::Leased);
     let some = outbox::Entity::find()
         .select_only()
         .column(outbox::Column::Id)
-        .filter(outbox::Column::InviteId.is_in(theirs))
+        .filter(outbox::Column::InviteId.is_in(of.iter().copied()))
         .filter(not_under_way.clone())
         .limit(most);
-    let mails = outbox::Entity::delete_many()
+    outbox::Entity::delete_many()
         .filter(outbox::Column::Id.in_subquery(some.into_query()))
         // claiming mails takes no tenant's lock
         .filter(not_under_way)
-        .exec(conn)
-        .await?;
+}
+
+fn forgetting(over: Condition) -> DeleteMany<invite::Entity> {
     let any_left = Query::select()
         .expr(Expr::value(1))
         .from(outbox::Entity)
@@ -104,7 +136,5 @@ pub async fn forget(
                 .equals((invite::Entity, invite::Column::Id)),
         )
         .to_owned();
-    let invites =
-        invite::Entity::delete_many().filter(over).filter(Expr::exists(any_left).not()).exec(conn).await?;
-    Ok(mails.rows_affected + invites.rows_affected)
+    invite::Entity::delete_many().filter(over).filter(Expr::exists(any_left).not())
 }

@@ -106,12 +106,12 @@ impl Listing {
     /// The rows of the page; `None` where nothing may be seen.
     fn page(&self, engine: DbBackend) -> Option<Select<invite::Entity>> {
         let states = self.states(engine == DbBackend::Sqlite && self.sort != SortBy::Expires);
-        let mut branches = self.branches(&states);
+        let mut branches = self.branches(&states, false);
         if let (1, Some(only)) = (branches.len(), branches.pop()) {
             let query = self.ordered(invite::Entity::find().filter(only).filter(self.beyond()));
             return Some(query.offset(self.skip).limit(self.limit));
         }
-        let first_ones = self.branches(&states).into_iter().map(|branch| {
+        let first_ones = self.branches(&states, false).into_iter().map(|branch| {
             let query = self.ordered(ids(branch).filter(self.beyond()));
             // SQLite takes no parentheses around a branch, and without them ORDER BY is the union's
             Query::select()
@@ -119,18 +119,20 @@ impl Listing {
                 .from_subquery(query.limit(self.skip.saturating_add(self.limit)).into_query(), "b")
                 .to_owned()
         });
-        let union = self.united(first_ones)?;
+        let union = united(first_ones)?;
         let query = self.ordered(invite::Entity::find().filter(invite::Column::Id.in_subquery(union)));
         Some(query.offset(self.skip).limit(self.limit))
     }
 
-    /// How many rows the list has, all its pages together.
+    /// How many rows the list has, all its pages together: a number for each branch, to be added up.
     fn counting(&self, engine: DbBackend) -> Option<SelectStatement> {
-        // what needs no order needs no branch for each status
-        let any = self.filter.statuses.is_empty();
+        // SQLite walks any index of the tenant; PostgreSQL would read all rows for want of a status
+        let any = self.filter.statuses.is_empty() && engine == DbBackend::Sqlite;
         let states = if any { vec![Condition::all()] } else { self.states(self.hides_end(engine)) };
-        let all = self.united(self.branches(&states).into_iter().map(|branch| ids(branch).into_query()))?;
-        Some(Query::select().expr(Expr::col(Asterisk).count()).from_subquery(all, "l").to_owned())
+        united(self.branches(&states, true).into_iter().map(|branch| {
+            let count = Expr::col(Asterisk).count();
+            Query::select().expr(count).from(invite::Entity).cond_where(branch).to_owned()
+        }))
     }
 
     /// Whether the count is better off without the index of ends: that is all it needs if nothing is narrowed.
@@ -142,22 +144,14 @@ impl Listing {
 
     async fn count(&self, conn: &impl ConnectionTrait, engine: DbBackend) -> Result<u64, DbErr> {
         let Some(counting) = self.counting(engine) else { return Ok(0) };
-        let row = conn.query_one(&counting).await?;
-        let count: i64 = row.map(|row| row.try_get_by_index(0)).transpose()?.unwrap_or(0);
-        Ok(u64::try_from(count).unwrap_or(0))
+        let rows = conn.query_all(&counting).await?;
+        let counts: Vec<i64> = rows.iter().map(|row| row.try_get_by_index(0)).collect::<Result<_, _>>()?;
+        Ok(u64::try_from(counts.iter().sum::<i64>()).unwrap_or(0))
     }
 
-    fn united(&self, branches: impl IntoIterator<Item = SelectStatement>) -> Option<SelectStatement> {
-        let mut branches = branches.into_iter();
-        let first = branches.next()?;
-        // who sees a workspace sees what they sent into it a second time
-        let overlap = self.parts.len() > 1 && self.parts.iter().any(|part| matches!(part, Part::SentBy(..)));
-        let kind = if overlap { UnionType::Distinct } else { UnionType::All };
-        Some(branches.fold(first, |mut union, branch| union.union(kind, branch).to_owned()))
-    }
-
-    /// One for each part and status; of too many, a single one with them all.
-    fn branches(&self, states: &[Condition]) -> Vec<Condition> {
+    /// One for each part and status, if they are to be `apart` without the rows of another part; of too many, a single
+    /// one with them all.
+    fn branches(&self, states: &[Condition], apart: bool) -> Vec<Condition> {
         let parts: Vec<Part> = self.parts.iter().flat_map(Part::split).collect();
         if parts.len().saturating_mul(states.len()) > MOST_BRANCHES {
             let any_part = self.parts.iter().map(Part::condition).fold(Condition::any(), Condition::add);
@@ -166,11 +160,33 @@ impl Listing {
         }
         parts
             .iter()
-            .flat_map(|part| {
-                let narrowed = part.condition().add(self.narrow());
-                states.iter().map(move |state| narrowed.clone().add(state.clone()))
+            .filter_map(|part| {
+                let rest = if apart { self.besides(part)? } else { Condition::all() };
+                Some(part.condition().add(rest).add(self.narrow()))
             })
+            .flat_map(|narrowed| states.iter().map(move |state| narrowed.clone().add(state.clone())))
             .collect()
+    }
+
+    /// What a part has besides the others: who sees a workspace sees what they sent into it a second time. `None` if
+    /// another part has all of it.
+    fn besides(&self, part: &Part) -> Option<Condition> {
+        use invite::Column::WorkspaceId;
+
+        let (tenant, anywhere) = match part {
+            Part::Tenants(_) => return Some(Condition::all()),
+            Part::Org(tenant) | Part::Workspaces(tenant, _) => (tenant, false),
+            Part::SentBy(tenant, ..) => (tenant, true),
+        };
+        self.parts.iter().try_fold(Condition::all(), |rest, other| match other {
+            Part::Tenants(whole) if whole.contains(tenant) => None,
+            Part::Org(there) if anywhere && there == tenant => Some(rest.add(WorkspaceId.is_not_null())),
+            Part::Workspaces(there, ids) if anywhere && there == tenant => {
+                let into_others = WorkspaceId.is_not_in(ids.iter().copied());
+                Some(rest.add(Condition::any().add(WorkspaceId.is_null()).add(into_others)))
+            }
+            _ => Some(rest),
+        })
     }
 
     /// The statuses wanted, each as a condition on what is stored.
@@ -180,7 +196,7 @@ impl Listing {
         use InviteStatus::{Accepted, Declined, Expired, Pending, Revoked};
 
         let end = Expr::col(invite::Column::ExpiresAt);
-        let end = if hide_end { end.add(0) } else { end };
+        let end = if hide_end { Expr::cust_with_expr("+?", end) } else { end };
 
         let stored = |status: InviteStatus| Condition::all().add(invite::Column::Status.eq(status));
         let wanted = |status| self.filter.statuses.is_empty() || self.filter.statuses.contains(&status);
@@ -270,6 +286,12 @@ fn any_of<T: Copy + Into<sea_orm::Value>>(column: invite::Column, values: &[T]) 
         [only] => Some(column.eq(*only)),
         several => Some(column.is_in(several.iter().copied())),
     }
+}
+
+fn united(branches: impl IntoIterator<Item = SelectStatement>) -> Option<SelectStatement> {
+    let mut branches = branches.into_iter();
+    let first = branches.next()?;
+    Some(branches.fold(first, |mut union, branch| union.union(UnionType::All, branch).to_owned()))
 }
 
 fn ids(branch: Condition) -> Select<invite::Entity> {

@@ -16,7 +16,7 @@ use sea_orm::{
 #[cfg(test)]
 pub(super) use self::lists::finding_inbox;
 pub use self::{
-    ended::{ended, ended_statements, forget},
+    ended::{ended, ended_statements, forget, forget_statements},
     lists::{PreviewRow, find_for_preview, inbox, list_recent},
 };
 use super::tx::Tx;
@@ -55,7 +55,7 @@ fn in_scope(tenant: TenantId, scope: Scope) -> Condition {
 }
 
 /// Spelled out, not bound: no engine takes a partial index on the word of a parameter.
-fn pending() -> SimpleExpr {
+pub(super) fn pending() -> SimpleExpr {
     Expr::col((invite::Entity, invite::Column::Status)).eq(SimpleExpr::Constant(InviteStatus::Pending.into()))
 }
 

@@ -12,25 +12,17 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::support::{
-    CLINIC, Invited,
+    Invited,
     Kind::{Org, Workspace},
     TestServer, acme_owner,
     client::Answer,
     eventually, globex_owner,
 };
 
-/// Asserts that an answer tells the caller to come back, as every answer does that a broken database causes.
-#[track_caller]
-fn come_back(answer: &Answer) {
-    assert_eq!(answer.status, 503, "{}", answer.text());
-    assert!(answer.header("retry-after").parse::<u64>().is_ok_and(|seconds| seconds > 0), "{answer:?}");
-    answer.refused(503, "SERVICE_UNAVAILABLE");
-}
-
 /// Tries to invite into acme's clinic.
 async fn invite(server: &TestServer, email: &str) -> Answer {
     let body = json!({ "email": email, "role": "member" });
-    server.post(&format!("/api/v1/workspaces/{CLINIC}/invites"), &body).by(&acme_owner()).await
+    server.post(&Workspace.collection(), &body).by(&acme_owner()).await
 }
 
 /// Ids of invites that were acknowledged.
@@ -42,11 +34,16 @@ impl Acknowledged {
     async fn try_one(&mut self, server: &TestServer) -> bool {
         let answer = invite(server, &format!("bob{}@example.com", uuid::Uuid::now_v7().simple())).await;
         if answer.status != 201 {
-            come_back(&answer);
+            answer.come_back();
             return false;
         }
         self.0.push(Invited::read(Workspace, &answer.json()).id);
         true
+    }
+
+    /// Invites once, where nothing is broken but perhaps slow.
+    async fn one(&mut self, server: &TestServer) {
+        eventually("a change", async || self.try_one(server).await.then_some(())).await;
     }
 
     /// Everything acknowledged is there, and the rows are as they must be.
@@ -63,14 +60,13 @@ impl Acknowledged {
 
 /// Waits until the server takes changes again.
 async fn recovered(server: &TestServer, acknowledged: &mut Acknowledged) {
-    eventually("the first change after the fault", async || acknowledged.try_one(server).await.then_some(()))
-        .await;
+    acknowledged.one(server).await;
     let ready = async || (server.admin("/readyz").await.status == 200).then_some(());
     eventually("readiness", ready).await;
     // and the mailer too
-    let email = "last@example.com";
-    server.invite(Org, &acme_owner(), email, "member").await;
-    server.letters_to(email, 1).await;
+    let last = json!({ "email": "last@example.com", "role": "member" });
+    server.post(&Org.collection(), &last).by(&acme_owner()).patiently().await.expect(201);
+    server.letters_to("last@example.com", 1).await;
 }
 
 /// An invite of another tenant, which a fault of the first does not concern.
@@ -81,13 +77,31 @@ async fn globex_goes_on(server: &TestServer, at: usize) {
             &json!({ "email": format!("carol{at}@example.com"), "role": "member" }),
         )
         .by(&globex_owner())
+        .patiently()
         .await;
     answer.expect(201);
+}
+
+/// What needs no change goes on: a preview and a list.
+async fn reads_go_on(server: &TestServer, invited: &Invited) {
+    server.preview(invited).patiently().await.expect(200);
+    server.get(&Workspace.collection()).by(&acme_owner()).patiently().await.expect(200);
 }
 
 /// Alive all the time.
 async fn alive(server: &TestServer) {
     assert_eq!(server.get("/healthz").await.status, 200);
+}
+
+/// Waits until so many calls at once are all taken. On a starved machine some may be told to come back, as in trouble.
+async fn all_at_once_are_taken(server: &TestServer, calls: usize) {
+    eventually("all of a flood to be taken", async || {
+        let (answers, _) = flood(server, calls).await;
+        let refused: Vec<_> = answers.iter().filter(|answer| answer.status != 201).collect();
+        refused.iter().for_each(|answer| answer.come_back());
+        refused.is_empty().then_some(())
+    })
+    .await;
 }
 
 /// Calls at once and hands back the slowest answer's time, for figures taken by hand.

@@ -1,7 +1,9 @@
 //! SQLite: the file locked by another process, and no room on the disk.
 
-use super::{Acknowledged, alive, come_back, flood, recovered};
-use crate::support::{Kind::Workspace, Setup, TestServer, acme_owner, both_engines, eventually, skip};
+use super::{Acknowledged, alive, flood, reads_go_on, recovered};
+use crate::support::{
+    Kind::Workspace, Setup, TestServer, acme_owner, both_engines, client::Answer, eventually, skip,
+};
 
 both_engines!(@on locked, Sqlite, true,
     a_file_locked_by_another_process_is_503_for_changes_alone,
@@ -16,10 +18,9 @@ async fn a_file_locked_by_another_process_is_503_for_changes_alone(server: TestS
     rows.execute("BEGIN EXCLUSIVE").await;
     for _ in 0..2 {
         let (answers, slowest) = flood(&server, 10).await;
-        answers.iter().for_each(come_back);
+        answers.iter().for_each(Answer::come_back);
         println!("slowest of ten answers while the file is locked: {slowest:?}");
-        server.preview(&invited).await.expect(200);
-        server.get(&Workspace.collection()).by(&acme_owner()).await.expect(200);
+        reads_go_on(&server, &invited).await;
         alive(&server).await;
     }
     rows.execute("ROLLBACK").await;
@@ -39,7 +40,7 @@ async fn a_full_disk_is_503_for_changes_alone_and_over_when_there_is_room(server
     let mut acknowledged = Acknowledged::default();
     let invited = server.invite(Workspace, &acme_owner(), "bob@example.com", "member").await;
     for _ in 0..5 {
-        assert!(acknowledged.try_one(&server).await);
+        acknowledged.one(&server).await;
     }
     if !room(&server, "4096") {
         return;
@@ -47,8 +48,7 @@ async fn a_full_disk_is_503_for_changes_alone_and_over_when_there_is_room(server
     eventually("the disk to be full", async || (!acknowledged.try_one(&server).await).then_some(())).await;
     for _ in 0..3 {
         acknowledged.try_one(&server).await;
-        server.preview(&invited).await.expect(200);
-        server.get(&Workspace.collection()).by(&acme_owner()).await.expect(200);
+        reads_go_on(&server, &invited).await;
         alive(&server).await;
     }
     assert!(room(&server, "unlimited"));
