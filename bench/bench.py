@@ -13,14 +13,16 @@ import argparse
 import signal
 import sys
 
-from harness import compare, durable, footprint, growth, mail, overload, postgres
+from harness import compare, durable, footprint, growth, mail, micro, overload, postgres
 from harness.figures import Rounds
 from harness.machine import BENCH
 
 COMMANDS = {"compare": compare.compare, "growth": growth.growth, "footprint": footprint.footprint,
-            "postgres": postgres.postgres, "overload": overload.overload, "mail": mail.mail, "durable": durable.durable}
+            "postgres": postgres.postgres, "overload": overload.overload, "mail": mail.mail, "durable": durable.durable,
+            "micro": micro.micro}
 TABLES = {"compare": compare.table, "growth": growth.table, "footprint": footprint.table,
-          "postgres": postgres.table, "overload": overload.table, "mail": mail.table, "durable": durable.table}
+          "postgres": postgres.table, "overload": overload.table, "mail": mail.table, "durable": durable.table,
+          "micro": micro.table}
 
 
 def parser() -> argparse.ArgumentParser:
@@ -62,6 +64,10 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--engines", default="sqlite,postgres")
     one.add_argument("--minutes", type=float, default=30, help="no further round is begun after so long")
     one.add_argument("--quick", action="store_true", help="an eighth of the requests: to see that it works")
+
+    one = commands.add_parser("micro", help="single functions by themselves")
+    one.add_argument("--seconds", type=float, default=2.0, help="of one function")
+    one.add_argument("--out", default=str(BENCH / "out" / "micro.json"))
 
     show = commands.add_parser("table", help="prints a saved result again")
     show.add_argument("file")

@@ -16,13 +16,14 @@ from .server import LISTED, OWNER_EMAIL, TENANTS, Server
 API = "/api/auth/organization"
 GUEST_EMAIL = "guest@bench.test"
 WEEK = 7 * 24 * 60 * 60
-USER = """INSERT INTO "user" (id, name, email, "emailVerified", "createdAt", "updatedAt") VALUES (?, ?, ?, 1, ?, ?)"""
+USER = """INSERT INTO "user" (id, name, email, "emailVerified", "createdAt", "updatedAt")
+          VALUES (?, ?, ?, 1, ?, ?)"""
 SESSION = """INSERT INTO session (id, "expiresAt", token, "createdAt", "updatedAt", "ipAddress", "userAgent", "userId")
              VALUES (?, ?, ?, ?, ?, '', 'bench', ?)"""
 ORGANIZATION = """INSERT INTO organization (id, name, slug, "createdAt") VALUES (?, 'Acme Corp', ?, ?)"""
 MEMBER = """INSERT INTO member (id, "organizationId", "userId", role, "createdAt") VALUES (?, ?, ?, 'owner', ?)"""
-INVITATION = """INSERT INTO invitation (id, "organizationId", email, role, status, "expiresAt", "createdAt", "inviterId")
-                VALUES (?, ?, ?, 'member', 'pending', ?, ?, ?)"""
+INVITATION = """INSERT INTO invitation (id, "organizationId", email, role, status, "expiresAt", "createdAt",
+                "inviterId") VALUES (?, ?, ?, 'member', 'pending', ?, ?, ?)"""
 
 
 def identifier() -> str:

@@ -1,12 +1,13 @@
 """`compare`: usher beside the limit and its peers, on the same work, in interleaved rounds."""
 
 import contextlib
+from dataclasses import astuple
 
 from .better_auth import BetterAuth
 from .fastify import Fastify
-from .figures import Rounds, against, doubts, milliseconds, rows, short, spread
+from .figures import Rounds, against, milliseconds, page, rows, short, spread
 from .limit import Limit
-from .machine import conditions, describe, noise, say
+from .machine import conditions, describe, say
 from .scratch import Scratch
 from .usher import Usher
 from .workloads import COMPARED, Cell, chosen, measure, warm
@@ -26,7 +27,7 @@ TARGETS = {
 def compare(args):
     names = args.systems.split(",")
     cells = chosen(COMPARED, args.workloads)
-    found = Rounds("compare", machine=describe(), systems=names, cells=[[cell.workload, cell.connections] for cell in cells],
+    found = Rounds("compare", machine=describe(), systems=names, cells=[astuple(cell) for cell in cells],
                    seconds=args.seconds, rate=args.rate)
     with Scratch(args) as scratch, contextlib.ExitStack() as stack:
         systems = {}
@@ -52,26 +53,27 @@ def compare(args):
 
 
 def table(found: Rounds) -> str:
-    names, rate = found.facts["systems"], found.facts["rate"]
     cells = [Cell(*cell) for cell in found.facts["cells"]]
+    return page(found, *(at_a_rate if found.facts["rate"] else at_full_speed)(found, found.facts["systems"], cells))
+
+
+def at_a_rate(found: Rounds, names: list[str], cells: list[Cell]):
+    yield f"Open loop, {found.facts['rate']:g} requests a second; p50 / p99 ms from when a request was due\n"
+    yield rows([["workload", "connections", *names],
+                *([*cell.words(), *(milliseconds(found, cell, name) for name in names)] for cell in cells)])
+
+
+def at_full_speed(found: Rounds, names: list[str], cells: list[Cell]):
     peers = [name for name in names if name != "usher"]
-    text = [f"{found.facts['machine']}; {len(found.rounds)} rounds of {found.facts['seconds']:g} s a cell; "
-            f"fdatasync/s at the start of each: {', '.join(short(one['fdatasync']) for one in found.conditions())}\n"]
-    if rate:
-        text.append(f"Open loop, {rate:g} requests a second; p50 / p99 ms from when a request was due\n")
-        lines = [["workload", "connections", *names]]
-        lines += [[cell.workload, str(cell.connections), *(milliseconds(found, cell, name) for name in names)] for cell in cells]
-        text.append(rows(lines))
-    else:
-        lines = [["workload", "connections", *(f"{name}, /s" for name in names), *(f"usher / {name}" for name in peers)]]
-        for cell in cells:
-            ratios = [against(found.ratio(cell, "usher", name), TARGETS.get(cell, {}).get(name)) for name in peers]
-            lines.append([cell.workload, str(cell.connections), *(spread(found.rates(cell, name)) for name in names), *ratios])
-        text.append(rows(lines))
-        lines = [["p50 / p99 ms · processor of the server", "connections", *names]]
-        for cell in cells:
-            shares = [found.middle(cell, name, lambda one: one["server_cpu"]) for name in names]
-            lines.append([cell.workload, str(cell.connections),
-                          *(f"{milliseconds(found, cell, name)} · {short(share)}" for name, share in zip(names, shares))])
-        text.append(rows(lines))
-    return "\n".join([*text, *doubts(found), *(f"NOISY: {why}" for why in noise(found.conditions()))])
+    lines = [["workload", "connections", *(f"{name}, /s" for name in names), *(f"usher / {name}" for name in peers)]]
+    for cell in cells:
+        rates = [spread(found.rates(cell, name)) for name in names]
+        ratios = [against(found.ratio(cell, "usher", name), TARGETS.get(cell, {}).get(name)) for name in peers]
+        lines.append([*cell.words(), *rates, *ratios])
+    yield rows(lines)
+    lines = [["p50 / p99 ms · processor of the server", "connections", *names]]
+    for cell in cells:
+        shares = [found.middle(cell, name, lambda one: one["server_cpu"]) for name in names]
+        times = [milliseconds(found, cell, name) for name in names]
+        lines.append([*cell.words(), *(f"{time} · {short(share)}" for time, share in zip(times, shares))])
+    yield rows(lines)

@@ -9,8 +9,8 @@ from . import usher
 from .client import load
 from .databases import Postgres, Sqlite
 from .engine import LIMIT, bare, bare_database
-from .figures import Rounds, doubts, milliseconds, rows, short, spread
-from .machine import conditions, describe, noise, say
+from .figures import Rounds, milliseconds, page, rows, short, spread
+from .machine import conditions, describe, say
 from .scratch import Scratch
 from .usher import Usher
 
@@ -28,8 +28,12 @@ class Engine:
     def __init__(self, database, home: Path, binary: Path, share: int, stack: contextlib.ExitStack):
         self.database, self.share, self.name = database, share, database.name
         fresh = lambda name: database.fresh(f"{self.name}-{name}")
-        make = lambda name, **how: Usher(home / f"{self.name}-{name}", binary, database=fresh(name), tenants=TENANTS, **how)
-        self.servers = {"on": make("on"), "off": make("off", max_batch=1), "delivering": make("delivering", mail=usher.MEMORY)}
+
+        def make(name: str, **how) -> Usher:
+            return Usher(home / f"{self.name}-{name}", binary, database=fresh(name), tenants=TENANTS, **how)
+
+        self.servers = {"on": make("on"), "off": make("off", max_batch=1),
+                        "delivering": make("delivering", mail=usher.MEMORY)}
         for server in self.servers.values():
             stack.callback(server.stop)
             server.start()
@@ -50,7 +54,8 @@ class Engine:
                     count = self.count({"one": 1, "many": 64, "seven": 8}[name])
                     found.add(f"{self.name} {kind} bare", name,
                               bare(kind, self.bare, batch=batch, connections=connections, count=count))
-        found.add(f"{self.name} create 64 1", "delivering", commands(self.servers["delivering"], "create", 64, 1, self.count(64)))
+        delivering = commands(self.servers["delivering"], "create", 64, 1, self.count(64))
+        found.add(f"{self.name} create 64 1", "delivering", delivering)
 
 
 def commands(server: Usher, kind: str, connections: int, tenants: int, count: int) -> dict:
@@ -87,16 +92,16 @@ def durable(args) -> Rounds:
 
 
 def table(found: Rounds) -> str:
-    text = [f"{found.facts['machine']}; {len(found.rounds)} rounds; fdatasync/s at the start of each: "
-            f"{', '.join(short(one['fdatasync']) for one in found.conditions())}\n"]
+    text = []
     for engine in [{"sqlite": "SQLite", "postgres": "PostgreSQL"}[name] for name in found.facts["engines"]]:
         text.append(f"### {engine}, commands per second\n")
         lines = [["", "connections", "tenants", "batching on", "batching off", "on / off", "p50 / p99 ms, on"]]
         for kind in ("create", "accept"):
             for connections, tenants in CELLS:
                 row = f"{engine} {kind} {connections} {tenants}"
-                lines.append([kind, str(connections), str(tenants), spread(found.rates(row, "on")), spread(found.rates(row, "off")),
-                              short(found.ratio(row, "on", "off")), milliseconds(found, row, "on")])
+                on, off = spread(found.rates(row, "on")), spread(found.rates(row, "off"))
+                lines.append([kind, str(connections), str(tenants), on, off, short(found.ratio(row, "on", "off")),
+                              milliseconds(found, row, "on")])
         row = f"{engine} create 64 1"
         lines.append(["create, delivered meanwhile", "64", "1", spread(found.rates(row, "delivering")), "–", "–",
                       milliseconds(found, row, "delivering")])
@@ -109,4 +114,4 @@ def table(found: Rounds) -> str:
             theirs = found.middle(f"{engine} {kind} bare", "many", lambda result: result["good_per_second"])
             lines.append([kind, spread(one), spread(many), spread(seven), short(ours / theirs)])
         text.append(rows(lines))
-    return "\n".join([*text, *doubts(found), *(f"NOISY: {why}" for why in noise(found.conditions()))])
+    return page(found, *text)

@@ -4,6 +4,8 @@ import json
 import statistics
 from pathlib import Path
 
+from .machine import noise
+
 
 class Rounds:
     """What a run saw: per round, per row and per column one result of the load client (or any dictionary)."""
@@ -97,13 +99,24 @@ def rows(lines: list[list[str]]) -> str:
     return "\n".join(text) + "\n"
 
 
-def doubts(rounds: Rounds, allowed=lambda row, status: status.startswith("2")) -> list[str]:
-    """what makes single figures void or only bounds"""
+def page(rounds: Rounds, *parts: str, doubted=None) -> str:
+    """what a command prints: where and how it was measured, its tables, and what speaks against them"""
+    disk = ", ".join(short(one["fdatasync"]) for one in rounds.conditions())
+    seconds = f" of {rounds.facts['seconds']:g} s a cell" if "seconds" in rounds.facts else ""
+    count = f"{len(rounds.rounds)} rounds{seconds}"
+    head = f"{rounds.facts['machine']}; {count}; fdatasync/s at the start of each: {disk}\n"
+    against_it = doubts(rounds) if doubted is None else doubted
+    return "\n".join([head, *parts, *against_it, *(f"NOISY: {why}" for why in noise(rounds.conditions()))])
+
+
+def doubts(rounds: Rounds) -> list[str]:
+    """what makes single figures void, or only bounds"""
     bad, bound = {}, set()
     for row, column, result in rounds.all():
-        statuses = {status: n for status, n in result.get("statuses", {}).items() if not allowed(row, status)}
+        statuses = {status: n for status, n in result.get("statuses", {}).items() if not status.startswith("2")}
         if statuses or result.get("broken"):
-            bad.setdefault((row, column), []).append(f"{statuses} {result['broken']} broken; {result['refusals']}"[:300])
+            text = f"{statuses} {result['broken']} broken; {result['refusals']}"
+            bad.setdefault((row, column), []).append(text[:300])
         if result.get("client_cpu", 0) > 0.9:
             bound.add(f"{column} {row}")
     found = [f"VOID {column} {row}: {'; '.join(texts)}" for (row, column), texts in bad.items()]

@@ -3,8 +3,8 @@
 import statistics
 import time
 
-from .figures import Rounds, rows, short
-from .machine import conditions, describe, noise, say
+from .figures import Rounds, page, rows, short
+from .machine import conditions, describe, say
 from .scratch import Scratch
 from .usher import Usher
 from .workloads import Cell, measure
@@ -39,12 +39,10 @@ def footprint(args) -> Rounds:
 
 def table(found: Rounds) -> str:
     of = lambda name: short(statistics.median(one[name] for one in found.results("usher", "footprint")))
-    text = rows([["", "measured", "at most"],
-                 ["release binary, MB", of("binary"), str(BINARY)],
-                 ["memory idle, MiB", of("idle"), str(MEMORY)],
-                 ["memory after creates and mixed requests, MiB", of("worked"), ""],
-                 ["the most memory there was, MiB", of("most"), ""],
-                 ["cold start to ready with an empty disk (migrates), s", of("first"), ""],
-                 ["cold start to ready, s", of("again"), str(COLD_START)]])
-    head = f"{found.facts['machine']}; {len(found.rounds)} rounds\n"
-    return "\n".join([head, text, *(f"NOISY: {why}" for why in noise(found.conditions()))])
+    return page(found, rows([["", "measured", "at most"],
+                             ["release binary, MB", of("binary"), str(BINARY)],
+                             ["memory idle, MiB", of("idle"), str(MEMORY)],
+                             ["memory after creates and mixed requests, MiB", of("worked"), ""],
+                             ["the most memory there was, MiB", of("most"), ""],
+                             ["cold start to ready with an empty disk (migrates), s", of("first"), ""],
+                             ["cold start to ready, s", of("again"), str(COLD_START)]]))

@@ -6,9 +6,10 @@ import os
 import signal
 import statistics
 import time
+from dataclasses import astuple
 
-from .figures import Rounds, against, doubts, milliseconds, rows, short, spread
-from .machine import conditions, describe, noise, say, wait_for
+from .figures import Rounds, against, milliseconds, page, rows, short, spread
+from .machine import conditions, describe, say, wait_for
 from .scratch import Scratch
 from .seed import Seed
 from .usher import Usher
@@ -24,9 +25,10 @@ def named(invites: int, tenants: int) -> str:
 
 
 def growth(args) -> Rounds:
-    sizes = [tuple(int(float(part)) for part in size.split("/")) for size in args.sizes.split(",")] if args.sizes else SIZES
+    asked = [tuple(int(float(part)) for part in size.split("/")) for size in (args.sizes or "").split(",") if size]
+    sizes = asked or SIZES
     cells = chosen(HEAVY, args.workloads)
-    found = Rounds("growth", machine=describe(), sizes=sizes, cells=[[cell.workload, cell.connections] for cell in cells],
+    found = Rounds("growth", machine=describe(), sizes=sizes, cells=[astuple(cell) for cell in cells],
                    seconds=args.seconds, facts={})
     with Scratch(args) as scratch, contextlib.ExitStack() as stack:
         systems = {}
@@ -90,21 +92,18 @@ def table(found: Rounds) -> str:
     names = [named(*size) for size in found.facts["sizes"]]
     cells = [Cell(*cell) for cell in found.facts["cells"]]
     least, most = named(1_000, 100), named(1_000_000, 100)
-    text = [f"{found.facts['machine']}; {len(found.rounds)} rounds of {found.facts['seconds']:g} s a cell; "
-            f"fdatasync/s at the start of each: {', '.join(short(one['fdatasync']) for one in found.conditions())}\n"]
     lines = [["requests a second", "connections", *names, "10^6 / 10^3"]]
     for cell in cells:
-        lines.append([cell.workload, str(cell.connections), *(spread(found.rates(cell, name)) for name in names),
+        lines.append([*cell.words(), *(spread(found.rates(cell, name)) for name in names),
                       against(found.ratio(cell, most, least), THROUGHPUT)])
-    text.append(rows(lines))
+    rates = rows(lines)
     lines = [["p50 / p99 ms", "connections", *names, "p99, 10^6 / 10^3"]]
     for cell in cells:
         slow = [found.middle(cell, name, lambda one: one["latency"]["p99_us"]) for name in (most, least)]
-        lines.append([cell.workload, str(cell.connections), *(milliseconds(found, cell, name) for name in names),
+        lines.append([*cell.words(), *(milliseconds(found, cell, name) for name in names),
                       against(slow[0] / slow[1] if all(slow) else None, LATENCY, most=True)])
-    text.append(rows(lines))
     facts = [found.facts["facts"][name] for name in names]
-    text.append(rows([
+    return page(found, rates, rows(lines), rows([
         ["", *names],
         [f"cold start to ready, s (≤ {COLD_START})", *(short(statistics.median(one["starts"])) for one in facts)],
         ["memory idle, MiB", *(short(one["idle"]) for one in facts)],
@@ -112,4 +111,3 @@ def table(found: Rounds) -> str:
         ["bytes on disk an invite, with its events, mail and member", *(short(one["disk"]) for one in facts)],
         ["reload of a changed tenant, s", *(short(one["reload"]) for one in facts)],
     ]))
-    return "\n".join([*text, *doubts(found), *(f"NOISY: {why}" for why in noise(found.conditions()))])

@@ -32,7 +32,8 @@ def describe() -> str:
 def build_usher(profile: str = "release") -> Path:
     """the binary under test, built from this tree"""
     say(f"building usher ({profile})")
-    subprocess.run(["cargo", "build", "--locked", *(["--release"] if profile == "release" else [])], cwd=ROOT, check=True)
+    flags = ["--release"] if profile == "release" else []
+    subprocess.run(["cargo", "build", "--locked", *flags], cwd=ROOT, check=True)
     target = Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target")
     return target / ("release" if profile == "release" else "debug") / "usher"
 

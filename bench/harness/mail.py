@@ -11,8 +11,8 @@ import time
 
 from . import usher
 from .client import load
-from .figures import Rounds, against, rows, short, spread
-from .machine import CLIENT_CPU, PROGRAMS, conditions, describe, free_port, noise, pinned, say, wait_for
+from .figures import Rounds, against, page, rows, short, spread
+from .machine import CLIENT_CPU, PROGRAMS, conditions, describe, free_port, pinned, say, wait_for
 from .scratch import Scratch
 from .seed import Seed
 from .usher import Usher
@@ -78,10 +78,10 @@ def mail(args) -> Rounds:
                 with awake(servers[state]):
                     found.add("api", state, measured(servers[state], sink, args.seconds))
             found.save(args.out)
-            one = {state: found.results("api", state)[-1] for state in STATES}
-            say(f"round {number + 1}/{args.rounds}: " + ", ".join(
-                f"{state} p50 {short(one[state]['latency']['p50_us'] / 1000)} p99 {short(one[state]['latency']['p99_us'] / 1000)} ms"
-                for state in STATES) + f", {short(one['busy']['mails'])} mails/s")
+            seen = {state: found.results("api", state)[-1]["latency"] for state in STATES}
+            told = [f"{state} p50 {short(one['p50_us'] / 1000)} p99 {short(one['p99_us'] / 1000)} ms"
+                    for state, one in seen.items()]
+            say(f"round {number + 1}/{args.rounds}: {', '.join(told)}")
         # nobody asks anything now: the most that leaves in a second
         with awake(servers["busy"]):
             before = sink.taken()
@@ -131,14 +131,13 @@ def table(found: Rounds) -> str:
     lines = [[f"mixed, {RATE} requests a second", "p50 ms", "p99 ms", "p50 / idle", "p99 / idle", "mails/s",
               "memory at the start, MiB", "at the end"]]
     for state in STATES:
-        ratios = ["", ""] if state == "idle" else [against(statistics.median(pairs(state, which)), most, most=True)
-                                                   for which, most in (("p50_us", P50), ("p99_us", P99))]
-        mails = [one["mails"] for one in found.results("api", state)]
-        lines.append([state, milli(state, "p50_us"), milli(state, "p99_us"), *ratios, spread(mails) if state == "busy" else "",
+        ratios, mails = ["", ""], [one["mails"] for one in found.results("api", state)]
+        if state != "idle":
+            ratios = [against(statistics.median(pairs(state, which)), most, most=True)
+                      for which, most in (("p50_us", P50), ("p99_us", P99))]
+        lines.append([state, milli(state, "p50_us"), milli(state, "p99_us"), *ratios,
+                      spread(mails) if state == "busy" else "",
                       short(found.facts["memory"][state]), short(found.results("api", state)[-1]["memory"])])
-    text = [f"{found.facts['machine']}; {len(found.rounds)} interleaved rounds of {found.facts['seconds']:g} s; "
-            f"{found.facts['backlog']:,} mails owed by the server that is busy and by the one whose relay is dead\n", rows(lines),
-            f"With nobody asking anything {against(found.facts['alone'], MAILS)} mails/s leave."]
-    bad = {status for _, _, one in found.all() for status in one["statuses"] if not status.startswith("2")}
-    text += [f"VOID: answers {', '.join(sorted(bad))}"] if bad else []
-    return "\n".join([*text, *(f"NOISY: {why}" for why in noise(found.conditions()))])
+    owed = f"{found.facts['backlog']:,} mails owed by the server that is busy and by the one whose relay is dead"
+    alone = f"With nobody asking anything {against(found.facts['alone'], MAILS)} mails/s leave."
+    return page(found, f"{owed}\n", rows(lines), alone)

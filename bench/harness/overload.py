@@ -5,16 +5,17 @@ import statistics
 import time
 
 from .client import Load, load
-from .figures import Rounds, rows, short
-from .machine import conditions, describe, noise, say
+from .figures import Rounds, page, rows, short
+from .machine import conditions, describe, say
 from .scratch import Scratch
 from .usher import Usher
 from .workloads import AHEAD
 
-CONNECTIONS = 1_024                           # enough that requests are due whatever the server does
+CONNECTIONS = 5_000                           # more than may queue, so that requests are due whatever the server does
 FLOODS = {"one tenant": 1, "100 tenants": 100}
 REFUSED, TROUBLED = 100, 2.0                  # milliseconds; times the p99 of a calm server
 RECOVERED, PATIENCE = 1.5, 15                 # times the calm p99; seconds
+EXPECTED = ("200", "201", "429", "503")
 OTHER, OTHER_RATE = 99, 100                   # the tenant beside the flood, and its creates a second
 
 
@@ -58,7 +59,7 @@ def saturated(server: Usher, tenants: int, seconds: float) -> dict:
 def calm(server: Usher, seconds: float = 1.0) -> dict:
     """creates at a modest rate in a tenant that nobody floods"""
     requests = [server.create(OTHER, mail=False) for _ in range(int(OTHER_RATE * seconds))]
-    return load(server.addr, requests, 8, seconds, rate=OTHER_RATE)
+    return load(server.addr, requests, 64, seconds, rate=OTHER_RATE)
 
 
 def flooded(server: Usher, tenants: int, seconds: float) -> dict:
@@ -95,28 +96,31 @@ def troubled(server: Usher, seconds: float) -> dict:
 
 
 def table(found: Rounds) -> str:
-    middle = lambda row, of: found.middle(row, "flood", of)
-    milli = lambda row, of: short(value / 1000 if (value := middle(row, of)) is not None else None)
-    lines = [["twice saturation, creates and accepts", *FLOODS],
-             ["saturation, /s", *(short(middle(row, lambda one: one["saturation"])) for row in FLOODS)],
-             ["admitted, /s", *(short(middle(row, lambda one: one["good_per_second"])) for row in FLOODS)],
-             ["admitted, p50 ms", *(milli(row, lambda one: one["latency"]["p50_us"]) for row in FLOODS)],
-             ["admitted, p99 ms", *(milli(row, lambda one: one["latency"]["p99_us"]) for row in FLOODS)],
-             ["refused with 429 or 503, /s", *(short(middle(row, lambda one: one["refused"])) for row in FLOODS)],
-             [f"refused, p99 ms (≤ {REFUSED})", *(milli(row, lambda one: one["refused_p99"]) for row in FLOODS)],
-             ["refused without Retry-After", *(short(middle(row, lambda one: one["mute"])) for row in FLOODS)],
-             ["memory before / most, MiB", *(f"{short(middle(row, lambda one: one['memory']))} / {short(middle(row, lambda one: one['most']))}"
-                                             for row in FLOODS)],
-             [f"p99 within {RECOVERED:g} × of calm after, s", *(short(middle(row, lambda one: one["recovered"])) for row in FLOODS)]]
+    def facts(of, scale: float = 1) -> list[str]:
+        """the median of each flood"""
+        middles = [found.middle(row, "flood", of) for row in FLOODS]
+        return [short(value / scale if value is not None else None) for value in middles]
+
+    memory = zip(facts(lambda one: one["memory"]), facts(lambda one: one["most"]))
+    floods = rows([
+        ["twice saturation, creates and accepts", *FLOODS],
+        ["saturation, /s", *facts(lambda one: one["saturation"])],
+        ["admitted, /s", *facts(lambda one: one["good_per_second"])],
+        ["admitted, p50 ms", *facts(lambda one: one["latency"]["p50_us"], 1000)],
+        ["admitted, p99 ms", *facts(lambda one: one["latency"]["p99_us"], 1000)],
+        ["refused with 429 or 503, /s", *facts(lambda one: one["refused"])],
+        [f"refused, p99 ms (≤ {REFUSED})", *facts(lambda one: one["refused_p99"], 1000)],
+        ["refused without Retry-After", *facts(lambda one: one["mute"])],
+        ["memory before / most, MiB", *(" / ".join(pair) for pair in memory)],
+        [f"p99 within {RECOVERED:g} × of calm after, s", *facts(lambda one: one["recovered"])]])
     beside = found.results("another tenant", "flood")
-    ratios = [one["beside"]["p99_us"] / one["calm"]["p99_us"] for one in beside]
-    at = lambda which, name: short(statistics.median(one[which][name] for one in beside) / 1000)
-    other = [["another tenant, p50 / p99 ms", "calm", "beside a flood", f"p99, ratio (≤ {TROUBLED:g})"],
-             [f"creates, {OTHER_RATE} a second", f"{at('calm', 'p50_us')} / {at('calm', 'p99_us')}",
-              f"{at('beside', 'p50_us')} / {at('beside', 'p99_us')}", short(statistics.median(ratios))]]
-    odd = {status for _, _, one in found.all() for status in one["statuses"] if status not in ("200", "201", "429", "503")}
-    text = [f"{found.facts['machine']}; {len(found.rounds)} rounds of {found.facts['seconds']:g} s\n", rows(lines), rows(other)]
-    text += [f"ODD: answers {', '.join(sorted(odd))}"] if odd else []
+    ratio = statistics.median(one["beside"]["p99_us"] / one["calm"]["p99_us"] for one in beside)
+    pair = lambda which: " / ".join(
+        short(statistics.median(one[which][name] for one in beside) / 1000) for name in ("p50_us", "p99_us"))
+    other = rows([["another tenant, p50 / p99 ms", "calm", "beside a flood", f"p99, ratio (≤ {TROUBLED:g})"],
+                  [f"creates, {OTHER_RATE} a second", pair("calm"), pair("beside"), short(ratio)]])
+    odd = {status for _, _, one in found.all() for status in one["statuses"] if status not in EXPECTED}
     broken = sum(one["broken"] for _, _, one in found.all())
-    text += [f"ODD: {broken} connections broke"] if broken else []
-    return "\n".join([*text, *(f"NOISY: {why}" for why in noise(found.conditions()))])
+    doubted = [f"ODD: answers {', '.join(sorted(odd))}"] * bool(odd)
+    doubted += [f"ODD: {broken} connections broke"] * bool(broken)
+    return page(found, floods, other, doubted=doubted)

@@ -6,8 +6,8 @@ import contextlib
 from .client import load
 from .databases import Postgres
 from .engine import bare, bare_database
-from .figures import Rounds, against, doubts, milliseconds, rows, short, spread
-from .machine import SERVER_CPU, conditions, describe, noise, say
+from .figures import Rounds, against, milliseconds, page, rows, short, spread
+from .machine import SERVER_CPU, conditions, describe, say
 from .scratch import Scratch
 from .usher import Usher
 from .workloads import AHEAD
@@ -68,12 +68,10 @@ def table(found: Rounds) -> str:
     for result, one in zip(found.rounds, inserts):
         for kind in ("create", "accept"):
             result["found"][kind]["bare"] = {"good_per_second": one}
-    lines = [["16 tenants, 64 connections", "usher, /s", f"two inserts at {name} connections, /s", "usher / inserts", "p50 / p99 ms"]]
+    lines = [["16 tenants, 64 connections", "usher, /s", f"two inserts at {name} connections, /s", "usher / inserts",
+              "p50 / p99 ms"]]
     for kind in ("create", "accept"):
         lines.append([kind, spread(found.rates(kind, "usher")), spread(inserts),
                       against(found.ratio(kind, "usher", "bare"), TARGET), milliseconds(found, kind, "usher")])
     others = ", ".join(f"{name}: {spread(found.rates('bare', name))}" for name in map(str, CONCURRENCY))
-    text = [f"{found.facts['machine']}; {len(found.rounds)} rounds of {found.facts['seconds']:g} s a cell; "
-            f"fdatasync/s at the start of each: {', '.join(short(one['fdatasync']) for one in found.conditions())}\n",
-            rows(lines), f"Two inserts a second by connections: {others}"]
-    return "\n".join([*text, *doubts(found), *(f"NOISY: {why}" for why in noise(found.conditions()))])
+    return page(found, rows(lines), f"Two inserts a second by connections: {others}")

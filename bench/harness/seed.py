@@ -15,8 +15,8 @@ DAY = 24 * 60 * 60 * 1000
 SPAN, LEFT = 3 * DAY, 6 * DAY                 # since when they were made, and how long they still hold
 CHUNK = 20_000
 TABLES = {
-    "invites": "id, tenant_id, workspace_id, email, email_norm, role, status, version, salt, kid, inviter, delivery, mails, "
-               "mailed_at, expires_at, accepted_by, accepted_at, inserted_at, updated_at",
+    "invites": "id, tenant_id, workspace_id, email, email_norm, role, status, version, salt, kid, inviter, delivery, "
+               "mails, mailed_at, expires_at, accepted_by, accepted_at, inserted_at, updated_at",
     "outbox": "id, tenant_id, invite_id, version, dedupe_key, state, attempts, next_at, inserted_at, sent_at",
     "events": "tenant_id, seq, kind, invite_id, workspace_id, actor, data, at",
     "users": "id, issuer, subject, email, email_norm, inserted_at, updated_at",
@@ -43,7 +43,8 @@ class Seed:
 
     def invites(self, count: int, tenants: int, mail: str = "sent", accepted: bool = True):
         """so many over so many tenants; their mails have left, or are `queued`; every second one is accepted"""
-        indexes = self.db.execute("SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL").fetchall()
+        made_by_us = "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL"
+        indexes = self.db.execute(made_by_us).fetchall()
         self.db.execute("BEGIN EXCLUSIVE")
         for name, _ in indexes:
             self.db.execute(f"DROP INDEX {name}")
@@ -69,8 +70,8 @@ class Seed:
         who, when = (person, made + 1) if accepted else (None, None)
         sent = mail == "sent"
         rows["invites"].append((
-            invite.bytes, tenant, workspace, email, email, "member", "accepted" if accepted else "pending", 1, os.urandom(32),
-            wire.LINK_KEY_ID, OWNER, mail, 1, made, end, who, when, made, when or made))
+            invite.bytes, tenant, workspace, email, email, "member", "accepted" if accepted else "pending", 1,
+            os.urandom(32), wire.LINK_KEY_ID, OWNER, mail, 1, made, end, who, when, made, when or made))
         rows["outbox"].append((letter.bytes, tenant, invite.bytes, 1, f"{invite}:1", mail, int(sent), made, made,
                                made + 1 if sent else None))
         self.event(rows, tenant, "invite.created", invite, workspace, OWNER, '{"mail":true,"role":"member"}', made)
@@ -90,8 +91,8 @@ class Seed:
 
     def links(self, count: int, tenant: int) -> list[dict]:
         """links of pending invites of one tenant, derived as usher derives them"""
-        found = self.db.execute("SELECT id, salt, email FROM invites WHERE tenant_id = ? AND status = 'pending' LIMIT ?",
-                                (wire.tenant_id(tenant).bytes, count)).fetchall()
+        pending = "SELECT id, salt, email FROM invites WHERE tenant_id = ? AND status = 'pending' LIMIT ?"
+        found = self.db.execute(pending, (wire.tenant_id(tenant).bytes, count)).fetchall()
         return [{"token": wire.link(wire.tenant_id(tenant), uuid.UUID(bytes=id), salt), "email": email}
                 for id, salt, email in found]
 

@@ -129,9 +129,11 @@ class WireServer(Server):
                             {"Authorization": person}, {})
 
     def list(self) -> bytes:
-        return wire.request("list", "GET", f"/api/v1/workspaces/{wire.workspace_id(self.tenants - 1)}/invites", self.addr,
+        listed = wire.workspace_id(self.tenants - 1)
+        return wire.request("list", "GET", f"/api/v1/workspaces/{listed}/invites", self.addr,
                             {"Authorization": wire.bearer(OWNER, OWNER_EMAIL)})
 
     def pending(self, count: int, tenant: int) -> list:
         made = all_made(self.addr, [self.create(tenant, mail=False) for _ in range(count)])
-        return [{"token": one["data"]["invite_url"].rsplit("/", 1)[1], "email": one["data"]["email"]} for one in made]
+        invites = [one["data"] for one in made]
+        return [{"token": one["invite_url"].rsplit("/", 1)[1], "email": one["email"]} for one in invites]

@@ -69,8 +69,9 @@ class Usher(WireServer):
         folder = self.home / "config" / "tenants"
         folder.mkdir(parents=True, exist_ok=True)
         (self.home / "config" / "usher.toml").write_text(CONFIG.format(
-            addr=self.addr, admin=self.admin, database=self.database, key_id=wire.LINK_KEY_ID, key=base64.b64encode(wire.LINK_KEY).decode(),
-            issuer=wire.ISSUER, audience=wire.AUDIENCE, secret=wire.SECRET, mail=mail, max_batch=max_batch))
+            addr=self.addr, admin=self.admin, database=self.database, key_id=wire.LINK_KEY_ID,
+            key=base64.b64encode(wire.LINK_KEY).decode(), issuer=wire.ISSUER, audience=wire.AUDIENCE,
+            secret=wire.SECRET, mail=mail, max_batch=max_batch))
         for at in range(self.tenants):
             (folder / f"bench-{at}.toml").write_text(TENANT.format(
                 id=wire.tenant_id(at), at=at, workspace=wire.workspace_id(at), owner=OWNER_EMAIL))

@@ -20,6 +20,10 @@ class Cell:
     def __str__(self):
         return f"{self.workload}/{self.connections}"
 
+    def words(self) -> list[str]:
+        """as the first columns of a table"""
+        return [self.workload, str(self.connections)]
+
 
 COMPARED = [Cell("preview", 1), Cell("preview", 16), Cell("preview", 64),
             Cell("create", 1), Cell("create", 16), Cell("create", 64), Cell("create, many tenants", 64),
@@ -90,8 +94,8 @@ def mixed(system: Server, count: int) -> tuple[list[bytes], bool, int]:
 
 def warm(system: Server, seconds: float):
     """a discarded second of each kind, so that just-in-time compilers settle and pages fill"""
-    for cell in [Cell("preview", 16), Cell("create", 64), Cell("accept", 64), Cell("list of 100", 16), Cell("mixed", 64)]:
+    for cell in HEAVY:
         found = measure(system, cell, seconds)
         for other in COMPARED:
-            if other.workload.split()[0] == cell.workload.split()[0]:
+            if other.workload == cell.workload:
                 system.rates.setdefault(other, found["good_per_second"])

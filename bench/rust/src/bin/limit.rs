@@ -55,10 +55,10 @@ const SCHEMA: &str = "
         workspace_id BLOB NOT NULL, user_id TEXT NOT NULL, role TEXT NOT NULL, inserted_at INTEGER NOT NULL,
         PRIMARY KEY (workspace_id, user_id));";
 /// Of every connection: each commit is on the disk before the answer.
-const PRAGMAS: &str =
-    "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA cache_size = -65536; PRAGMA busy_timeout = 10000";
+const PRAGMAS: &str = "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA cache_size = -65536; PRAGMA busy_timeout = 10000";
 
-const PENDING: &str = "SELECT id FROM invites WHERE workspace_id = ?1 AND email_norm = ?2 AND status = 'pending'";
+const PENDING: &str =
+    "SELECT id FROM invites WHERE workspace_id = ?1 AND email_norm = ?2 AND status = 'pending'";
 const INVITE: &str = "INSERT INTO invites (id, tenant_id, workspace_id, email, email_norm, role, status, version, salt, \
                       inviter, inserted_at, expires_at) VALUES (?1, ?2, ?3, ?4, ?4, 'member', 'pending', 1, ?5, ?6, ?7, ?8)";
 const MAIL: &str = "INSERT INTO outbox (id, tenant_id, invite_id, state, attempts, next_at, inserted_at) \
@@ -67,7 +67,8 @@ const FIND: &str = "SELECT workspace_id, email_norm FROM invites WHERE id = ?1";
 const ACCEPT: &str = "UPDATE invites SET status = 'accepted', accepted_at = ?1, accepted_by = ?2 \
                       WHERE id = ?3 AND status = 'pending' AND expires_at > ?1";
 const TENANT_MEMBER: &str = "INSERT INTO tenant_members VALUES (?1, ?2, 'member', ?3) ON CONFLICT DO NOTHING";
-const WORKSPACE_MEMBER: &str = "INSERT INTO workspace_members VALUES (?1, ?2, 'member', ?3) ON CONFLICT DO NOTHING";
+const WORKSPACE_MEMBER: &str =
+    "INSERT INTO workspace_members VALUES (?1, ?2, 'member', ?3) ON CONFLICT DO NOTHING";
 const LIST: &str = "SELECT id, email, inviter, inserted_at, expires_at FROM invites \
                     WHERE workspace_id = ?1 AND status = 'pending' LIMIT 100";
 
@@ -150,7 +151,16 @@ fn apply(db: &Connection, command: Command, now: i64) -> rusqlite::Result<Answer
             if known.is_none() {
                 // thirty-two bytes; where they come from is not what costs
                 let salt = [id.into_bytes(), id.into_bytes()].concat();
-                let row = params![id.as_bytes(), TENANT.as_bytes(), workspace.as_bytes(), email, salt, inviter, now, expires];
+                let row = params![
+                    id.as_bytes(),
+                    TENANT.as_bytes(),
+                    workspace.as_bytes(),
+                    email,
+                    salt,
+                    inviter,
+                    now,
+                    expires
+                ];
                 db.prepare_cached(INVITE)?.execute(row)?;
                 let mail = Uuid::now_v7();
                 let row = params![mail.as_bytes(), TENANT.as_bytes(), id.as_bytes(), now];
@@ -161,8 +171,10 @@ fn apply(db: &Connection, command: Command, now: i64) -> rusqlite::Result<Answer
             Ok(Answer::Good(StatusCode::CREATED, json!({ "type": "invited", "data": data })))
         }
         Command::Accept { id, user, email } => {
-            let found: Option<([u8; 16], String)> =
-                db.prepare_cached(FIND)?.query_row([id.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+            let found: Option<([u8; 16], String)> = db
+                .prepare_cached(FIND)?
+                .query_row([id.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?)))
+                .optional()?;
             let Some((workspace, invited)) = found else { return Ok(Answer::Refused(StatusCode::NOT_FOUND)) };
             if invited != email {
                 return Ok(Answer::Refused(StatusCode::UNPROCESSABLE_ENTITY));
@@ -173,7 +185,8 @@ fn apply(db: &Connection, command: Command, now: i64) -> rusqlite::Result<Answer
             db.prepare_cached(TENANT_MEMBER)?.execute(params![TENANT.as_bytes(), user, now])?;
             db.prepare_cached(WORKSPACE_MEMBER)?.execute(params![workspace, user, now])?;
             let workspace = Uuid::from_bytes(workspace);
-            let body = json!({ "accepted": true, "workspace_id": workspace, "tenant_id": TENANT, "role": "member" });
+            let body =
+                json!({ "accepted": true, "workspace_id": workspace, "tenant_id": TENANT, "role": "member" });
             Ok(Answer::Good(StatusCode::OK, body))
         }
     }
@@ -239,7 +252,12 @@ struct NewInvite {
     email: String,
 }
 
-async fn create(request: HttpRequest, workspace: Path<Uuid>, body: Json<NewInvite>, shared: Data<Shared>) -> HttpResponse {
+async fn create(
+    request: HttpRequest,
+    workspace: Path<Uuid>,
+    body: Json<NewInvite>,
+    shared: Data<Shared>,
+) -> HttpResponse {
     let Some(caller) = caller(&request) else { return HttpResponse::Unauthorized().finish() };
     let email = body.into_inner().email.to_ascii_lowercase();
     shared.ask(Command::Create { workspace: *workspace, email, inviter: caller.sub }).await
@@ -301,6 +319,7 @@ fn caller(request: &HttpRequest) -> Option<Claims> {
     mac.update(signed.as_bytes());
     mac.verify_slice(&URL_SAFE_NO_PAD.decode(signature).ok()?).ok()?;
     let claims: Claims = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).ok()?).ok()?;
-    let genuine = claims.iss == "https://auth.bench.test" && claims.aud == "usher" && claims.exp * 1000 > now();
+    let genuine =
+        claims.iss == "https://auth.bench.test" && claims.aud == "usher" && claims.exp * 1000 > now();
     genuine.then_some(claims)
 }

@@ -55,7 +55,8 @@ fn read(path: &str) -> (Vec<String>, Requests) {
     let file = std::fs::read(path).unwrap_or_else(|error| fail(&format!("{path}: {error}")));
     let (mut groups, mut all, mut at) = (Vec::<String>::new(), Vec::new(), 0);
     while at < file.len() {
-        let head = memchr::memchr(b'\n', &file[at..]).and_then(|end| std::str::from_utf8(&file[at..at + end]).ok());
+        let head =
+            memchr::memchr(b'\n', &file[at..]).and_then(|end| std::str::from_utf8(&file[at..at + end]).ok());
         let Some((name, length)) = head.and_then(|head| head.split_once(' ')) else {
             fail(&format!("{path}: no request at {at}"))
         };

@@ -17,7 +17,8 @@ fn main() {
     let addr = Flags::after(0).text("listen").to_owned();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     LocalSet::new().block_on(&runtime, async {
-        let listener = TcpListener::bind(&addr).await.unwrap_or_else(|error| fail(&format!("{addr}: {error}")));
+        let listener =
+            TcpListener::bind(&addr).await.unwrap_or_else(|error| fail(&format!("{addr}: {error}")));
         let taken = Rc::new(Cell::new(0));
         loop {
             if let Ok((stream, _)) = listener.accept().await {
