@@ -38,6 +38,7 @@ def compare(args):
             say(f"starting {system.name}, which took {system.start():.2f} s; preparing and warming it")
             system.prepare()
             warm(system, args.warm)
+            system.pause()
             systems[name] = system
         for number in range(args.rounds):
             found.begin(conditions(scratch.home))
@@ -45,7 +46,8 @@ def compare(args):
                 # another goes first each time, so that none always follows the same
                 turn = (number + at) % len(names)
                 for name in names[turn:] + names[:turn]:
-                    result = measure(systems[name], cell, args.seconds, args.rate)
+                    with systems[name].awake():
+                        result = measure(systems[name], cell, args.seconds, args.rate)
                     found.add(cell, name, result)
                     say(f"round {number + 1}/{args.rounds} {cell} {name}: {short(result['good_per_second'])}/s")
             found.save(args.out)

@@ -1,5 +1,5 @@
 """`growth`: usher against itself as it grows, from a thousand invites to a million and from a hundred tenants to ten
-thousand. All sizes run at once, on servers of their own, measured in turn."""
+thousand. Every size is a server of its own; they share the processor in turn."""
 
 import contextlib
 import os
@@ -40,6 +40,7 @@ def growth(args) -> Rounds:
             system.settle()
             system.pending(100, system.tenants - 1)
             warm(system, args.warm)
+            system.pause()
             systems[name] = system
         for number in range(args.rounds):
             found.begin(conditions(scratch.home))
@@ -47,12 +48,14 @@ def growth(args) -> Rounds:
             for at, cell in enumerate(cells):
                 turn = (number + at) % len(names)
                 for name in names[turn:] + names[:turn]:
-                    result = measure(systems[name], cell, args.seconds)
+                    with systems[name].awake():
+                        result = measure(systems[name], cell, args.seconds)
                     found.add(cell, name, result)
                     say(f"round {number + 1}/{args.rounds} {cell} with {name}: {short(result['good_per_second'])}/s")
             found.save(args.out)
         for name, system in systems.items():
-            found.facts["facts"][name] |= {"memory": system.memory(), "reload": reloaded(system)}
+            with system.awake():
+                found.facts["facts"][name] |= {"memory": system.memory(), "reload": reloaded(system)}
     return found
 
 

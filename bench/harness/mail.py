@@ -1,9 +1,7 @@
 """`mail`: how fast owed mails leave into a local relay that takes everything at once, what the API notices of it, and
-what a backlog takes in memory. Three servers share the processor in turn: while one is measured, the others are
-stopped where they stand."""
+what a backlog takes in memory. Three servers share the processor in turn."""
 
 import contextlib
-import signal
 import socket
 import statistics
 import subprocess
@@ -60,7 +58,6 @@ def mail(args) -> Rounds:
             say(f"starting the server that is {state}")
             server = servers[state] = Usher(scratch.home / state.replace(" ", "-"), scratch.usher, mail=sink.transport)
             stack.callback(server.stop)
-            stack.callback(wake, server)
             server.start()
             server.settle()
             server.hot = server.pending(1_000, 1)
@@ -70,12 +67,12 @@ def mail(args) -> Rounds:
                 owe(server, args.backlog, usher.OWED if state == "dead relay" else sink.transport)
                 time.sleep(5)
             found.facts["memory"][state] = server.memory()
-            server.process.send_signal(signal.SIGSTOP)
+            server.pause()
         for number in range(args.rounds):
             found.begin(conditions(scratch.home))
             turn = number % len(STATES)
             for state in STATES[turn:] + STATES[:turn]:
-                with awake(servers[state]):
+                with servers[state].awake():
                     found.add("api", state, measured(servers[state], sink, args.seconds))
             found.save(args.out)
             seen = {state: found.results("api", state)[-1]["latency"] for state in STATES}
@@ -83,7 +80,7 @@ def mail(args) -> Rounds:
                     for state, one in seen.items()]
             say(f"round {number + 1}/{args.rounds}: {', '.join(told)}")
         # nobody asks anything now: the most that leaves in a second
-        with awake(servers["busy"]):
+        with servers["busy"].awake():
             before = sink.taken()
             time.sleep(5)
             found.facts["alone"] = (sink.taken() - before) / 5
@@ -98,20 +95,6 @@ def owe(server: Usher, count: int, transport: str):
     seed.close()
     server.configure(transport)
     server.start()
-
-
-@contextlib.contextmanager
-def awake(server: Usher):
-    wake(server)
-    time.sleep(0.5)
-    try:
-        yield
-    finally:
-        server.process.send_signal(signal.SIGSTOP)
-
-
-def wake(server: Usher):
-    server.process.send_signal(signal.SIGCONT)
 
 
 def measured(server: Usher, sink: Sink, seconds: float) -> dict:

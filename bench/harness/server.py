@@ -1,8 +1,10 @@
 """A server under test as a process: started on its own processor, waited for, weighed, stopped. And what all systems
 that speak usher's paths have in common."""
 
+import contextlib
 import http.client
 import os
+import signal
 import subprocess
 import time
 from pathlib import Path
@@ -13,6 +15,7 @@ from .machine import SERVER_CPU, free_port, pinned, wait_for
 
 TENANTS = 101                 # the last of which holds the list; creates are spread over the others
 LISTED = 100                  # pending invites that are listed
+WAKING = 0.3                  # seconds
 OWNER, OWNER_EMAIL = "bench-owner", "owner@bench.test"
 
 
@@ -76,10 +79,25 @@ class Server:
         lines = Path(f"/proc/{self.process.pid}/status").read_text().splitlines()
         return next(int(line.split()[1]) for line in lines if line.startswith(which + ":")) / 1024
 
+    def pause(self):
+        """stops it where it stands, so that it takes nothing from the one that is measured"""
+        self.process.send_signal(signal.SIGSTOP)
+
+    @contextlib.contextmanager
+    def awake(self):
+        """goes on for as long as it is measured; what came due meanwhile is done before"""
+        self.process.send_signal(signal.SIGCONT)
+        time.sleep(WAKING)
+        try:
+            yield
+        finally:
+            self.pause()
+
     def stop(self):
         if self.process is None:
             return
         self.process.terminate()
+        self.process.send_signal(signal.SIGCONT)
         try:
             self.process.wait(40)
         except subprocess.TimeoutExpired:
