@@ -33,7 +33,7 @@ use crate::{
     members::Members,
     store::{Store, StoreError, api_keys, migrate},
     telemetry,
-    tenancy::Registry,
+    tenancy::{Places, Registry},
     tenants::{self, Tenants},
     workspaces::Workspaces,
 };
@@ -290,14 +290,21 @@ async fn build(runtime: &Runtime, loaded: &Loaded) -> Result<Parts, StartError> 
     let wake = mailer.clone();
     let invites = Invites::new(store.clone(), lanes.clone(), registry.clone(), move || wake.wake());
     let verdicts = auth.clone();
+    invites.previews().watch();
     let (previews, names) = (invites.previews().clone(), invites.previews().clone());
+    let places = Places::new(store.clone());
+    let moved = places.clone();
     let tenants = Tenants::new(store.clone(), lanes.clone());
     tenants::sync::sync(&tenants, &settings.tenants).await?;
     let state = web::Data::new(State {
         registry: registry.clone(),
         auth: auth.clone(),
         invites,
-        workspaces: Workspaces::new(store.clone(), lanes.clone(), move || names.invalidate_all()),
+        workspaces: Workspaces::new(store.clone(), lanes.clone(), move || {
+            names.invalidate_all();
+            moved.forget();
+        }),
+        places,
         keys: Keys::new(store.clone(), lanes.clone(), registry.clone(), move || verdicts.keys_changed()),
         members: Members::new(store.clone(), lanes.clone(), registry.clone(), move |id| {
             previews.invalidate(id)

@@ -26,7 +26,7 @@ impl MigratorTrait for Migrator {
     }
 }
 
-pub use sea_orm_migration::{MigrationStatus, MigratorTrait};
+pub use sea_orm_migration::{MigrationStatus, MigratorTrait, SchemaManagerConnection};
 
 /// CHECK that a column holds one of these words.
 fn one_of(column: &'static str, words: &[&'static str]) -> SimpleExpr {

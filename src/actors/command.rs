@@ -4,13 +4,13 @@
 use std::{collections::BTreeMap, future::Future, pin::Pin};
 
 use entity::{Millis, TenantId, UserId, outbox};
-use sea_orm::{DatabaseTransaction, DbErr};
+use sea_orm::DbErr;
 use tokio::{sync::OwnedSemaphorePermit, sync::oneshot, time::Instant};
 
 use crate::{
     domain::Refusal,
     identity::{Call, first_sight::TAKEN},
-    store::{self, StoreError, events::NewEvent, tx::Tx, users::Sighting},
+    store::{self, Conn, StoreError, events::NewEvent, tx::Tx, users::Sighting},
 };
 
 /// Why a command ends without its output.
@@ -84,7 +84,7 @@ impl<'t> Work<'t> {
 
     /// The connection, for the functions of the store.
     #[must_use]
-    pub fn conn(&self) -> &'t DatabaseTransaction {
+    pub fn conn(&self) -> &'t Conn {
         self.tx.conn()
     }
 

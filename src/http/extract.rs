@@ -212,8 +212,7 @@ impl Caller {
     /// # Errors
     /// [`Refusal::NotFound`].
     pub async fn within_workspace(self, id: WorkspaceId) -> Result<(web::Data<State>, Call), Refusal> {
-        let store = self.at.state.store.clone();
-        let tenant = store.read(async move |db| store::workspaces::tenant_of(&db, id).await).await?;
+        let tenant = self.at.state.places.tenant_of(id).await?;
         let tenant = tenant.and_then(|id| self.at.state.registry.current().tenant(id).cloned());
         self.within(tenant.ok_or(Refusal::NotFound)?).await
     }

@@ -9,6 +9,9 @@ use super::{pages, v1, v2::sharing};
 pub fn api(config: &mut ServiceConfig) {
     config.service(
         scope("/api/v1")
+            // asked for most, and routes are tried in this order
+            .service(v1::links::preview_workspace_invite)
+            .service(v1::links::preview_org_invite)
             .service(v1::workspace_invites::create_workspace_invite)
             .service(v1::workspace_invites::list_workspace_invites)
             .service(v1::workspace_invites::get_workspace_invite)
@@ -21,10 +24,8 @@ pub fn api(config: &mut ServiceConfig) {
             .service(v1::org_invites::edit_org_invite)
             .service(v1::org_invites::revoke_org_invite)
             .service(v1::org_invites::resend_org_invite)
-            .service(v1::links::preview_workspace_invite)
             .service(v1::links::accept_workspace_invite)
             .service(v1::links::decline_workspace_invite)
-            .service(v1::links::preview_org_invite)
             .service(v1::links::accept_org_invite)
             .service(v1::links::decline_org_invite)
             .service(v1::workspace_invites::list_workspace_invite_events)

@@ -3,8 +3,16 @@
 use std::sync::Arc;
 
 use crate::{
-    config::settings, http::edge::limits::AddressLimits, identity::Authenticator, invites::Invites,
-    keys::Keys, members::Members, store::Store, tenancy::Registry, tenants::Tenants, workspaces::Workspaces,
+    config::settings,
+    http::edge::limits::AddressLimits,
+    identity::Authenticator,
+    invites::Invites,
+    keys::Keys,
+    members::Members,
+    store::Store,
+    tenancy::{Places, Registry},
+    tenants::Tenants,
+    workspaces::Workspaces,
 };
 
 /// Shared by all workers.
@@ -23,6 +31,8 @@ pub struct State {
     pub members: Members,
     /// Tenants.
     pub tenants: Tenants,
+    /// The tenants of workspaces that a path names.
+    pub places: Places,
     /// The database, for look-ups that only find the tenant of a path.
     pub store: Store,
     /// Limits by client address.

@@ -94,7 +94,7 @@ impl Command for CreateInvite {
     async fn decide(&self, work: &mut Work<'_>) -> Decision<Created> {
         let (tenant, new) = (self.by.tenant(), &self.new);
         if let Scope::Workspace(id) = new.scope
-            && store::workspaces::find(work.conn(), tenant.id, id).await?.is_none()
+            && !store::workspaces::exists(work.conn(), tenant.id, id).await?
         {
             return Err(Refusal::NotFound.into());
         }

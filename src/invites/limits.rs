@@ -57,8 +57,9 @@ impl Counters {
         work: &mut Work<'_>,
         now: Millis,
     ) -> Result<(), crate::actors::Stop> {
-        for (counter, rate, what) in &self.counters {
-            if limits::used(work.conn(), work.tenant(), counter, now).await? >= i64::from(rate.count) {
+        let used = limits::used(work.conn(), work.tenant(), &self.all(), now).await?;
+        for ((counter, rate, what), used) in self.counters.iter().zip(used) {
+            if used >= i64::from(rate.count) {
                 let rest = counter.window - now.0.rem_euclid(counter.window);
                 let retry_after = u64::try_from(rest / 1000).unwrap_or(0) + 1;
                 return Err(Refusal::RateLimited { retry_after, what }.into());
@@ -69,10 +70,11 @@ impl Counters {
 
     /// Counts one invite or mail.
     pub(super) async fn count(&self, work: &Work<'_>, now: Millis) -> Result<(), StoreError> {
-        for (counter, ..) in &self.counters {
-            limits::count(work.conn(), work.tenant(), counter, now).await?;
-        }
-        Ok(())
+        Ok(limits::count(work.conn(), work.tenant(), &self.all(), now).await?)
+    }
+
+    fn all(&self) -> Vec<&Counter> {
+        self.counters.iter().map(|(counter, ..)| counter).collect()
     }
 }
 

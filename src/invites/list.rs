@@ -69,7 +69,7 @@ pub async fn list(invites: &Invites, call: Call, scope: Scope, asked: Asked) -> 
         .read(move |db| async move {
             let tenant = call.tenant.id;
             let there = match scope.workspace() {
-                Some(id) => store::workspaces::find(&db, tenant, id).await?.is_some(),
+                Some(id) => store::workspaces::exists(&db, tenant, id).await?,
                 None => true,
             };
             let standing = call.standing(&db, scope.workspace()).await?;

@@ -1,6 +1,7 @@
 //! The public preview of a link, and its cache: facts of the row, never computed flags, never the personal
 //! message. The epoch of an invite is part of the key, so a load that began before a change fills a key that
-//! nobody asks for again; an entry lives at most 800 ms, which bounds what other replicas may show.
+//! nobody asks for again. What other processes change is bounded by how long an entry lives; on SQLite, which tells
+//! when its file was changed by others, it may live longer.
 
 use std::{
     hash::{DefaultHasher, Hash, Hasher},
@@ -24,8 +25,12 @@ use crate::{
     store::{self, Store, StoreError, invites::PreviewRow},
 };
 
-/// How long an entry lives: the bound on staleness across processes.
+/// How long an entry lives where nothing tells what other replicas change: the bound on staleness.
 const LIFE: Duration = Duration::from_millis(800);
+/// How long it lives on SQLite: names of persons may be as old, and whatever [`LOOK`] should miss.
+const WATCHED_LIFE: Duration = Duration::from_secs(5);
+/// How often SQLite is asked whether another process has changed the file.
+const LOOK: Duration = Duration::from_millis(300);
 /// Entries at most.
 const CAPACITY: u64 = 50_000;
 /// Epochs, shared by invites that fall on the same one.
@@ -107,7 +112,8 @@ enum NotLoaded {
 
 impl Previews {
     pub(super) fn new(store: Store) -> Self {
-        let rows = Cache::builder().max_capacity(CAPACITY).time_to_live(LIFE).build();
+        let life = if store.is_postgres() { LIFE } else { WATCHED_LIFE };
+        let rows = Cache::builder().max_capacity(CAPACITY).time_to_live(life).build();
         Self { store, rows, epochs: (0..EPOCHS).map(|_| AtomicU64::new(0)).collect() }
     }
 
@@ -123,6 +129,22 @@ impl Previews {
         for epoch in self.epochs.iter() {
             epoch.fetch_add(1, Ordering::AcqRel);
         }
+    }
+
+    /// From now on forgets everything when another process has changed the file of SQLite, or when it cannot be told.
+    pub fn watch(&self) {
+        if self.store.is_postgres() {
+            return;
+        }
+        let (store, watched) = (self.store.clone(), self.clone());
+        self.store.runtime().spawn(async move {
+            loop {
+                tokio::time::sleep(LOOK).await;
+                if store.changed_elsewhere().await.unwrap_or(true) {
+                    watched.invalidate_all();
+                }
+            }
+        });
     }
 
     fn epoch(&self, id: InviteId) -> Option<&AtomicU64> {

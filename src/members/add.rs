@@ -51,7 +51,7 @@ impl Command for AddMember {
     async fn decide(&self, work: &mut Work<'_>) -> Decision<entity::Millis> {
         let (conn, tenant) = (work.conn(), work.tenant());
         if let Scope::Workspace(id) = self.scope
-            && store::workspaces::find(conn, tenant, id).await?.is_none()
+            && !store::workspaces::exists(conn, tenant, id).await?
         {
             return Err(Refusal::NotFound.into());
         }

@@ -105,7 +105,7 @@ pub async fn read(
     let allowed = members.store.read(async move |db| {
         let standing = call.standing(&db, scope.workspace()).await?;
         let there = match scope.workspace() {
-            Some(id) => store::workspaces::find(&db, call.tenant.id, id).await?.is_some(),
+            Some(id) => store::workspaces::exists(&db, call.tenant.id, id).await?,
             None => true,
         };
         Ok(match call.require_member(standing) {

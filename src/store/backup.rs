@@ -7,14 +7,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, DbErr, Statement};
+use sea_orm::{ConnectionTrait, DbBackend, Statement};
 use secrecy::ExposeSecret;
 
-use super::{StoreError, connect};
+use super::{
+    StoreError, connect,
+    sqlite::{self, Access},
+};
 use crate::config::settings;
-
-/// How long a backup waits for whoever holds the whole file, such as a migration.
-const LOCK_WAIT: std::time::Duration = std::time::Duration::from_secs(60);
 
 /// Why there is no backup. Nothing is left behind then.
 #[derive(Debug, thiserror::Error)]
@@ -42,7 +42,7 @@ pub enum BackupError {
 /// # Errors
 /// See [`BackupError`].
 pub async fn backup(settings: &settings::Database, to: &Path) -> Result<u64, BackupError> {
-    let from = connect::sqlite_file(settings).ok_or(BackupError::NotSqlite)?;
+    let from = sqlite::file_of(settings.url.expose_secret()).ok_or(BackupError::NotSqlite)?;
     if to.symlink_metadata().is_ok() {
         return Err(BackupError::Exists(to.display().to_string()));
     }
@@ -50,7 +50,7 @@ pub async fn backup(settings: &settings::Database, to: &Path) -> Result<u64, Bac
         return Err(StoreError::unreachable(format!("there is no database at {}", from.display())).into());
     }
     let part = Part::beside(to)?;
-    copy(settings.url.expose_secret(), &part.0).await?;
+    copy(&from, &part.0).await?;
     check(&part.0).await?;
     part.take_name(to)
 }
@@ -99,37 +99,22 @@ fn unwritable(to: &Path, error: io::Error) -> BackupError {
 }
 
 /// Writes one moment of the database into an empty file.
-async fn copy(url: &str, to: &Path) -> Result<(), StoreError> {
-    let db = open(url).await?;
+async fn copy(from: &Path, to: &Path) -> Result<(), StoreError> {
+    let db = connect::open_alone(from, Access::AsItIs).await?;
     let to = to.to_str().ok_or_else(|| StoreError::unreachable("the file's name must be UTF-8"))?;
     let into = Statement::from_sql_and_values(DbBackend::Sqlite, "VACUUM INTO $1", [to.into()]);
-    let copied = db.execute_raw(into).await;
-    let _ = db.close().await;
-    copied?;
+    db.execute_raw(into).await?;
     Ok(())
 }
 
 /// Fails unless every page and index of the copy is in order.
 async fn check(copy: &Path) -> Result<(), BackupError> {
-    let db = open(&format!("sqlite://{}", copy.display())).await?;
-    let found = first_text(&db, "PRAGMA integrity_check(1)").await;
-    let _ = db.close().await;
-    match found.map_err(StoreError::from)?.as_deref() {
+    const CHECK: &str = "PRAGMA integrity_check(1)";
+    let db = connect::open_alone(copy, Access::AsItIs).await?;
+    let asked = db.query_one_raw(Statement::from_string(DbBackend::Sqlite, CHECK)).await;
+    let told = asked.and_then(|row| row.map(|row| row.try_get_by_index::<String>(0)).transpose());
+    match told.map_err(StoreError::from)?.as_deref() {
         Some("ok") => Ok(()),
         wrong => Err(BackupError::Damaged(wrong.unwrap_or("it cannot be checked").to_owned())),
     }
-}
-
-async fn first_text(db: &DatabaseConnection, sql: &str) -> Result<Option<String>, DbErr> {
-    let row = db.query_one_raw(Statement::from_string(DbBackend::Sqlite, sql)).await?;
-    row.map(|row| row.try_get_by_index(0)).transpose()
-}
-
-/// A connection of its own, which changes no setting of the file and makes none.
-async fn open(url: &str) -> Result<DatabaseConnection, StoreError> {
-    let mut options = ConnectOptions::new(url);
-    options.max_connections(1).sqlx_logging(false).record_stmt_in_spans(false);
-    options.map_sqlx_sqlite_opts(|o| o.create_if_missing(false).busy_timeout(LOCK_WAIT));
-    let opened = Database::connect(options).await;
-    opened.map_err(|e| StoreError::unreachable(format!("cannot open the database: {e}")))
 }

@@ -2,22 +2,19 @@
 //! writing connection; on PostgreSQL commits that wait for the disk, and short lock and statement limits.
 
 use std::{
-    str::FromStr,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicI64, Ordering},
-    },
-    time::{Duration, Instant},
+    path::{Path, PathBuf},
+    time::Duration,
 };
 
-use sea_orm::{ConnectOptions, Database, DatabaseConnection};
+use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbErr};
 use secrecy::ExposeSecret;
-use sqlx::{
-    Connection, PgConnection,
-    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
-};
+use sqlx::{Connection, PgConnection};
 
-use super::{StoreError, health::Health};
+use super::{
+    StoreError,
+    health::Health,
+    sqlite::{self, Access, Patience, Readers, Writer},
+};
 use crate::config::settings;
 
 /// How long a write waits for a lock, on either engine.
@@ -67,131 +64,65 @@ impl Purpose {
     }
 }
 
-/// The instant after which SQLite's writer gives up its statement; PostgreSQL has its own limit.
+/// What a store works with.
+pub(super) struct Connections {
+    pub(super) write: Write,
+    pub(super) read: DatabaseConnection,
+    pub(super) health: Health,
+}
+
+/// Where write transactions are begun.
 #[derive(Clone)]
-pub(super) struct StatementDeadline {
-    started: Instant,
-    limit: Duration,
-    /// milliseconds since `started`; 0 means none
-    at: Arc<AtomicI64>,
-    /// The connection does not know its own state any more and must not be used again.
-    broken: Arc<AtomicBool>,
+pub(super) enum Write {
+    Postgres(DatabaseConnection),
+    Sqlite(Writer, Readers),
 }
 
-impl StatementDeadline {
-    fn new(limit: Duration) -> Self {
-        Self { started: Instant::now(), limit, at: Arc::default(), broken: Arc::default() }
-    }
-
-    pub(super) fn arm(&self) {
-        let at = self.started.elapsed() + self.limit;
-        self.at.store(i64::try_from(at.as_millis()).unwrap_or(0), Ordering::Relaxed);
-    }
-
-    pub(super) fn disarm(&self) {
-        self.at.store(0, Ordering::Relaxed);
-    }
-
-    /// A rollback or commit failed. SQLite has then ended the transaction by itself (disk full, interrupted), and
-    /// the driver, which counts on, would take the next `BEGIN` for a savepoint.
-    pub(super) fn mark_broken(&self) {
-        self.broken.store(true, Ordering::Release);
-    }
-
-    fn take_broken(&self) -> bool {
-        self.broken.swap(false, Ordering::AcqRel)
-    }
-
-    fn passed(&self) -> bool {
-        let at = self.at.load(Ordering::Relaxed);
-        at != 0 && self.started.elapsed().as_millis() > u128::from(at.unsigned_abs())
-    }
-}
-
-/// The file of a SQLite database; `None` for PostgreSQL.
-#[must_use]
-pub(super) fn sqlite_file(settings: &settings::Database) -> Option<std::path::PathBuf> {
+pub(super) async fn open(settings: &settings::Database, purpose: Purpose) -> Result<Connections, StoreError> {
     let url = settings.url.expose_secret();
-    let options = url.starts_with("sqlite:").then(|| SqliteConnectOptions::from_str(url).ok())??;
-    Some(options.get_filename().to_path_buf())
-}
-
-pub(super) async fn open(
-    settings: &settings::Database,
-    purpose: Purpose,
-) -> Result<(DatabaseConnection, DatabaseConnection, StatementDeadline, Health), StoreError> {
-    let url = settings.url.expose_secret();
-    let deadline = StatementDeadline::new(purpose.statement_limit());
     if url.starts_with("sqlite:") {
-        let (write, read) = open_sqlite(url, settings.max_connections, &deadline, purpose).await?;
-        Ok((write, read, deadline, Health::new(None)))
+        let (write, read) = open_sqlite(url, settings.max_connections, purpose).await?;
+        Ok(Connections { write, read, health: Health::new(None) })
     } else {
         let health = Health::new(Some(purpose.silence()));
         let pool = open_postgres(url, settings.max_connections, purpose, &health).await?;
-        Ok((pool.clone(), pool, deadline, health))
+        Ok(Connections { write: Write::Postgres(pool.clone()), read: pool, health })
     }
 }
 
+/// The writer and the readers.
 async fn open_sqlite(
     url: &str,
     connections: u32,
-    deadline: &StatementDeadline,
     purpose: Purpose,
-) -> Result<(DatabaseConnection, DatabaseConnection), StoreError> {
-    let parsed = SqliteConnectOptions::from_str(url)
-        .map_err(|e| StoreError::unreachable(format!("database.url is no SQLite address: {e}")))?;
-    let file = parsed.get_filename().to_path_buf();
+) -> Result<(Write, DatabaseConnection), StoreError> {
+    let file = prepared_file(url)?;
+    let (turn, lock) = (ACQUIRE_WAIT, purpose.lock_wait());
+    let opened = async {
+        // the writer first: it makes the file and its WAL, which read-only connections cannot
+        let writer = Writer::open(&file, Patience { turn, lock, statement: purpose.statement_limit() })?;
+        let most = usize::try_from(connections).unwrap_or(2).max(2);
+        let readers = Readers::open(&file, most, lock, turn)?;
+        let read = readers.database().await?;
+        Ok((Write::Sqlite(writer, readers), read))
+    };
+    opened.await.map_err(|error: DbErr| cannot_open(&file, &error))
+}
+
+/// The file that the address names, its folder made.
+fn prepared_file(url: &str) -> Result<PathBuf, StoreError> {
+    let file = sqlite::file_of(url)
+        .ok_or_else(|| StoreError::unreachable("database.url is no address of a SQLite file"))?;
     if let Some(folder) = file.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         std::fs::create_dir_all(folder).map_err(|e| {
             StoreError::unreachable(format!("cannot make the folder {}: {e}", folder.display()))
         })?;
     }
-    let open = async |read_only: bool| {
-        let mut options = ConnectOptions::new(url);
-        options
-            .max_connections(if read_only { connections.max(2) } else { 1 })
-            .acquire_timeout(ACQUIRE_WAIT)
-            .sqlx_logging(false)
-            .record_stmt_in_spans(false)
-            .test_before_acquire(false);
-        options.map_sqlx_sqlite_opts(move |o| {
-            o.create_if_missing(!read_only)
-                .read_only(read_only)
-                .journal_mode(SqliteJournalMode::Wal)
-                // a committed invite survives a power cut; NORMAL would not promise that
-                .synchronous(SqliteSynchronous::Full)
-                .busy_timeout(purpose.lock_wait())
-                .foreign_keys(true)
-                .pragma("cache_size", "-16000")
-                .pragma("temp_store", "memory")
-                .statement_cache_capacity(256)
-        });
-        if !read_only {
-            let deadline = deadline.clone();
-            options.map_sqlx_sqlite_pool_opts(move |pool| {
-                let (deadline, state) = (deadline.clone(), deadline.clone());
-                let pool = pool.before_acquire(move |_, _| {
-                    let usable = !state.take_broken();
-                    Box::pin(async move { Ok(usable) })
-                });
-                pool.after_connect(move |connection, _| {
-                    let deadline = deadline.clone();
-                    Box::pin(async move {
-                        let mut handle = connection.lock_handle().await?;
-                        handle.set_progress_handler(20_000, move || !deadline.passed());
-                        Ok(())
-                    })
-                })
-            });
-        }
-        Database::connect(options)
-            .await
-            .map_err(|e| StoreError::unreachable(format!("cannot open {}: {e}", file.display())))
-    };
-    // the writer first: it makes the file and its WAL, which read-only connections cannot
-    let write = open(false).await?;
-    let read = open(true).await?;
-    Ok((write, read))
+    Ok(file)
+}
+
+fn cannot_open(file: &Path, error: &DbErr) -> StoreError {
+    StoreError::unreachable(format!("cannot open {}: {error}", file.display()))
 }
 
 async fn open_postgres(
@@ -277,23 +208,24 @@ async fn probe_postgres(url: &str) -> Result<Commits, StoreError> {
     }
 }
 
-/// One connection without the limits of requests, for migrations and maintenance.
+/// One connection without the limits of requests, for migrations, maintenance and whoever looks into a database.
+/// Transactions are begun on it by `BEGIN`, since it is only one.
 pub(super) async fn open_unlimited(settings: &settings::Database) -> Result<DatabaseConnection, StoreError> {
     let url = settings.url.expose_secret();
-    if !url.starts_with("sqlite:") {
-        probe_postgres(url).await?;
+    if url.starts_with("sqlite:") {
+        let file = prepared_file(url)?;
+        return open_alone(&file, Access::Write).await;
     }
+    probe_postgres(url).await?;
     let mut options = ConnectOptions::new(url);
     options.max_connections(1).sqlx_logging(false).record_stmt_in_spans(false);
-    options.map_sqlx_sqlite_opts(|o| {
-        o.journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
-            .busy_timeout(Duration::from_secs(60))
-            .foreign_keys(true)
-            .create_if_missing(true)
-    });
     options.map_sqlx_postgres_opts(|o| o.application_name("usher-maintenance"));
     Database::connect(options)
         .await
         .map_err(|e| StoreError::unreachable(format!("cannot reach the database: {e}")))
+}
+
+/// One connection to a file of SQLite, which waits patiently for whoever has locked it.
+pub(super) async fn open_alone(file: &Path, access: Access) -> Result<DatabaseConnection, StoreError> {
+    sqlite::open_alone(file, access).await.map_err(|error| cannot_open(file, &error))
 }

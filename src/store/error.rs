@@ -1,6 +1,6 @@
 //! What can go wrong below: told apart only as far as callers act differently. Database texts stay in the log.
 
-use sea_orm::{DbErr, RuntimeErr, SqlErr};
+use sea_orm::{DbErr, RuntimeErr};
 
 use crate::domain::Refusal;
 
@@ -56,10 +56,10 @@ impl From<StoreError> for Refusal {
 
 impl From<DbErr> for StoreError {
     fn from(error: DbErr) -> Self {
-        if let Some(SqlErr::UniqueConstraintViolation(text)) = error.sql_err() {
-            return Self::Unique(text);
+        if let Some(broken) = database(&error).filter(|said| said.is_unique_violation()) {
+            return Self::Unique(broken.message().to_owned());
         }
-        if code_of(&error).as_deref() == Some("25006") {
+        if database(&error).and_then(|said| said.code()).as_deref() == Some("25006") {
             return Self::unavailable(READ_ONLY);
         }
         if is_passing(&error) { Self::Unavailable(error.to_string()) } else { Self::Fault(error) }
@@ -105,14 +105,14 @@ fn is_passing(error: &DbErr) -> bool {
     }
 }
 
-/// The code that the database gave the error, if it comes from there.
-fn code_of(error: &DbErr) -> Option<String> {
+/// What the database itself said, if the error comes from there.
+fn database(error: &DbErr) -> Option<&dyn sqlx::error::DatabaseError> {
     let (DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error))) = error
     else {
         return None;
     };
     match error.as_ref() {
-        sqlx::Error::Database(db) => db.code().map(std::borrow::Cow::into_owned),
+        sqlx::Error::Database(said) => Some(said.as_ref()),
         _ => None,
     }
 }

@@ -4,7 +4,8 @@
 use entity::{Millis, TenantId, limit_counter};
 use sea_orm::{
     ActiveValue::Set,
-    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, ExprTrait, QueryFilter, QuerySelect, QueryTrait,
+    ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, ExprTrait, QueryFilter, QuerySelect,
+    QueryTrait,
     sea_query::{Expr, LockBehavior, LockType, OnConflict},
 };
 
@@ -23,51 +24,64 @@ impl Counter {
     fn start(&self, now: Millis) -> i64 {
         now.0 - now.0.rem_euclid(self.window)
     }
+
+    fn used(&self, rows: &[limit_counter::Model], now: Millis) -> i64 {
+        let start = self.start(now);
+        let own = |row: &&limit_counter::Model| row.kind == self.kind && row.subject == self.subject;
+        let at = |from: i64| {
+            rows.iter().filter(own).filter(|row| row.window_start.0 == from).map(|row| row.used).sum::<i64>()
+        };
+        let remains = self.window - (now.0 - start);
+        let previous = i128::from(at(start - self.window)) * i128::from(remains) / i128::from(self.window);
+        at(start) + i64::try_from(previous).unwrap_or(i64::MAX)
+    }
 }
 
-/// How much was used in the sliding window that ends now: this window's count, and the previous one's in
-/// proportion to what of it still lies within.
+/// How much of each was used in its sliding window that ends now: that window's count, and the previous one's in
+/// proportion to what of it still lies within. In the order of the counters, by one statement.
 ///
 /// # Errors
 /// As any statement.
 pub async fn used(
     conn: &impl ConnectionTrait,
     tenant: TenantId,
-    counter: &Counter,
+    counters: &[&Counter],
     now: Millis,
-) -> Result<i64, DbErr> {
-    let start = counter.start(now);
-    let rows = limit_counter::Entity::find()
-        .filter(limit_counter::Column::TenantId.eq(tenant))
-        .filter(limit_counter::Column::Kind.eq(counter.kind))
-        .filter(limit_counter::Column::Subject.eq(counter.subject.as_str()))
-        .filter(limit_counter::Column::WindowStart.gte(Millis(start - counter.window)))
-        .all(conn)
-        .await?;
-    let at =
-        |from: i64| rows.iter().filter(|row| row.window_start.0 == from).map(|row| row.used).sum::<i64>();
-    let remains = counter.window - (now.0 - start);
-    let previous = i128::from(at(start - counter.window)) * i128::from(remains) / i128::from(counter.window);
-    Ok(at(start) + i64::try_from(previous).unwrap_or(i64::MAX))
+) -> Result<Vec<i64>, DbErr> {
+    if counters.is_empty() {
+        return Ok(Vec::new());
+    }
+    let any = counters.iter().fold(Condition::any(), |any, counter| {
+        let one = Condition::all()
+            .add(limit_counter::Column::Kind.eq(counter.kind))
+            .add(limit_counter::Column::Subject.eq(counter.subject.as_str()))
+            .add(limit_counter::Column::WindowStart.gte(Millis(counter.start(now) - counter.window)));
+        any.add(one.add(limit_counter::Column::TenantId.eq(tenant)))
+    });
+    let rows = limit_counter::Entity::find().filter(any).all(conn).await?;
+    Ok(counters.iter().map(|counter| counter.used(&rows, now)).collect())
 }
 
-/// Counts one.
+/// Counts one for each, by one statement.
 ///
 /// # Errors
 /// As any statement.
 pub async fn count(
     conn: &impl ConnectionTrait,
     tenant: TenantId,
-    counter: &Counter,
+    counters: &[&Counter],
     now: Millis,
 ) -> Result<(), DbErr> {
-    let row = limit_counter::ActiveModel {
+    if counters.is_empty() {
+        return Ok(());
+    }
+    let rows = counters.iter().map(|counter| limit_counter::ActiveModel {
         tenant_id: Set(tenant),
         kind: Set(counter.kind.to_owned()),
         subject: Set(counter.subject.clone()),
         window_start: Set(Millis(counter.start(now))),
         used: Set(1),
-    };
+    });
     let more = OnConflict::columns([
         limit_counter::Column::TenantId,
         limit_counter::Column::Kind,
@@ -79,7 +93,7 @@ pub async fn count(
         Expr::col((limit_counter::Entity, limit_counter::Column::Used)).add(1),
     )
     .to_owned();
-    limit_counter::Entity::insert(row).on_conflict(more).exec_without_returning(conn).await?;
+    limit_counter::Entity::insert_many(rows).on_conflict(more).exec_without_returning(conn).await?;
     Ok(())
 }
 

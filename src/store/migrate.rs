@@ -2,11 +2,8 @@
 //! several processes starting at once migrate once: SQLite's write lock, a PostgreSQL advisory lock. An older
 //! binary on a newer schema does not migrate and serves.
 
-use migration::{Migrator, MigratorTrait};
-use sea_orm::{
-    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, SqliteTransactionMode,
-    TransactionOptions, TransactionTrait,
-};
+use migration::{Migrator, MigratorTrait, SchemaManagerConnection};
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, TransactionTrait};
 
 use super::{StoreError, connect};
 use crate::config::settings;
@@ -42,7 +39,6 @@ pub enum Upgraded {
 /// # Errors
 /// When the database cannot be reached or a migration fails; then none of them was applied.
 pub async fn up(settings: &settings::Database) -> Result<Upgraded, StoreError> {
-    prepare_folder(settings)?;
     let db = connect::open_unlimited(settings).await?;
     let result = up_on(&db).await;
     let _ = db.close().await;
@@ -50,18 +46,18 @@ pub async fn up(settings: &settings::Database) -> Result<Upgraded, StoreError> {
 }
 
 async fn up_on(db: &DatabaseConnection) -> Result<Upgraded, StoreError> {
-    let tx = locked(db).await?;
-    let steps = steps_on(&tx).await?;
-    if steps.iter().any(|step| !step.known) {
-        tx.rollback().await?;
-        return Ok(Upgraded::NewerSchema);
-    }
-    let applied = steps.iter().filter(|step| !step.applied).count();
-    if applied > 0 {
-        Migrator::up(&tx, None).await?;
-    }
-    tx.commit().await?;
-    Ok(Upgraded::Current { applied })
+    let upgraded = locked(db, async |schema| {
+        let steps = steps_on(&schema).await?;
+        if steps.iter().any(|step| !step.known) {
+            return Ok(Upgraded::NewerSchema);
+        }
+        let applied = steps.iter().filter(|step| !step.applied).count();
+        if applied > 0 {
+            Migrator::up(schema, None).await?;
+        }
+        Ok(Upgraded::Current { applied })
+    });
+    Ok(upgraded.await?)
 }
 
 /// Takes back the last `steps` migrations, all of them with `None`. Rows in the tables do not stop it.
@@ -70,15 +66,9 @@ async fn up_on(db: &DatabaseConnection) -> Result<Upgraded, StoreError> {
 /// When the database cannot be reached, holds a newer binary's steps, or a migration fails.
 pub async fn down(settings: &settings::Database, steps: Option<u32>) -> Result<(), StoreError> {
     let db = connect::open_unlimited(settings).await?;
-    let result = async {
-        let tx = locked(&db).await?;
-        Migrator::down(&tx, steps).await?;
-        tx.commit().await?;
-        Ok(())
-    }
-    .await;
+    let result = locked(&db, async |schema| Migrator::down(schema, steps).await).await;
     let _ = db.close().await;
-    result
+    Ok(result?)
 }
 
 /// All migrations known here or applied there, in order.
@@ -86,7 +76,6 @@ pub async fn down(settings: &settings::Database, steps: Option<u32>) -> Result<(
 /// # Errors
 /// When the database cannot be reached.
 pub async fn status(settings: &settings::Database) -> Result<Vec<Step>, StoreError> {
-    prepare_folder(settings)?;
     let db = connect::open_unlimited(settings).await?;
     let result = steps_on(&db).await;
     let _ = db.close().await;
@@ -122,33 +111,21 @@ async fn steps_on<C: ConnectionTrait>(db: &C) -> Result<Vec<Step>, DbErr> {
     Ok(steps)
 }
 
-async fn locked(db: &DatabaseConnection) -> Result<DatabaseTransaction, DbErr> {
-    let immediate = TransactionOptions {
-        sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
-        ..TransactionOptions::default()
-    };
-    let tx = db.begin_with_options(immediate).await?;
-    if tx.get_database_backend() == DbBackend::Postgres {
+/// Runs the work in a transaction that has the lock from its beginning, and commits it if it went well.
+async fn locked<T>(
+    db: &DatabaseConnection,
+    work: impl AsyncFnOnce(SchemaManagerConnection<'_>) -> Result<T, DbErr>,
+) -> Result<T, DbErr> {
+    if db.get_database_backend() == DbBackend::Postgres {
+        let tx = db.begin().await?;
         tx.execute_unprepared(&format!("SELECT pg_advisory_xact_lock({LOCK})")).await?;
+        let done = work(SchemaManagerConnection::Transaction(&tx)).await;
+        if done.is_ok() { tx.commit().await } else { tx.rollback().await }?;
+        return done;
     }
-    Ok(tx)
-}
-
-/// Makes the folder of a SQLite file, so that a first `migrate up` works as `serve` does.
-fn prepare_folder(settings: &settings::Database) -> Result<(), StoreError> {
-    use secrecy::ExposeSecret;
-    use std::str::FromStr;
-
-    let url = settings.url.expose_secret();
-    if !url.starts_with("sqlite:") {
-        return Ok(());
-    }
-    let options = sqlx::sqlite::SqliteConnectOptions::from_str(url)
-        .map_err(|e| StoreError::unreachable(format!("database.url is no SQLite address: {e}")))?;
-    match options.get_filename().parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        Some(folder) => std::fs::create_dir_all(folder).map_err(|e| {
-            StoreError::unreachable(format!("cannot make the folder {}: {e}", folder.display()))
-        }),
-        None => Ok(()),
-    }
+    // this connection is the only one, and migrations of SQLite begin no transactions of their own
+    db.execute_unprepared("BEGIN IMMEDIATE").await?;
+    let done = work(SchemaManagerConnection::Connection(db)).await;
+    db.execute_unprepared(if done.is_ok() { "COMMIT" } else { "ROLLBACK" }).await?;
+    done
 }

@@ -6,6 +6,7 @@
 pub mod api_keys;
 pub mod backup;
 pub mod commits;
+mod conn;
 mod connect;
 pub mod deliveries;
 mod error;
@@ -19,6 +20,7 @@ pub mod migrate;
 pub mod outbox;
 pub mod owners_granted;
 pub mod restore;
+mod sqlite;
 pub mod tenants;
 #[cfg(test)]
 mod tests;
@@ -28,17 +30,34 @@ pub mod workspaces;
 
 use std::{future::Future, sync::Arc};
 
-use sea_orm::{DatabaseConnection, DbBackend, DbErr};
+use sea_orm::{DatabaseConnection, DbErr};
+use secrecy::ExposeSecret;
 use tokio::runtime::Handle;
 
-use self::{commits::Commits, connect::Purpose};
-pub use self::{error::StoreError, tx::Tx};
+use self::{
+    commits::Commits,
+    conn::Statements,
+    connect::{Connections, Purpose, Write},
+};
+pub use self::{conn::Conn, error::StoreError, tx::Tx};
 use crate::{config::settings, domain::Clock};
 
 /// The file of a SQLite database, for whoever looks after it; `None` for PostgreSQL.
 #[must_use]
 pub fn sqlite_file(settings: &settings::Database) -> Option<std::path::PathBuf> {
-    connect::sqlite_file(settings)
+    sqlite::file_of(settings.url.expose_secret())
+}
+
+/// One connection to a database that is there, without a server's limits: for looking into it, and for its owner's own
+/// tools.
+///
+/// # Errors
+/// [`StoreError::Unreachable`] with what the database said.
+pub async fn look_into(settings: &settings::Database) -> Result<DatabaseConnection, StoreError> {
+    match sqlite_file(settings) {
+        Some(file) => connect::open_alone(&file, sqlite::Access::AsItIs).await,
+        None => connect::open_unlimited(settings).await,
+    }
 }
 
 /// Longest that closing the connections may take at the end.
@@ -54,13 +73,13 @@ struct Inner {
     /// SQLite: read-only connections; PostgreSQL: the one pool.
     read: DatabaseConnection,
     /// SQLite: the one writing connection; PostgreSQL: the same pool.
-    write: DatabaseConnection,
+    write: Write,
     runtime: Handle,
     clock: Clock,
     /// Who waits for commits.
     commits: Commits,
-    /// Ends a statement of the SQLite writer that runs too long.
-    deadline: connect::StatementDeadline,
+    /// Made by write transactions.
+    statements: Statements,
     /// Which connections of PostgreSQL are still good.
     health: health::Health,
 }
@@ -98,10 +117,10 @@ impl Store {
     ) -> Result<Self, StoreError> {
         let settings = settings.clone();
         let opened = runtime.spawn(async move { connect::open(&settings, purpose).await }).await;
-        let (write, read, deadline, health) =
+        let Connections { write, read, health } =
             opened.map_err(|_| StoreError::unreachable("connecting failed"))??;
-        let commits = Commits::default();
-        Ok(Self { inner: Arc::new(Inner { read, write, runtime, clock, commits, deadline, health }) })
+        let (commits, statements) = (Commits::default(), Statements::default());
+        Ok(Self { inner: Arc::new(Inner { read, write, runtime, clock, commits, statements, health }) })
     }
 
     /// The runtime that all database and SMTP futures run on.
@@ -125,7 +144,25 @@ impl Store {
     /// Whether this is PostgreSQL (then several replicas may share it).
     #[must_use]
     pub fn is_postgres(&self) -> bool {
-        self.inner.write.get_database_backend() == DbBackend::Postgres
+        matches!(self.inner.write, Write::Postgres(_))
+    }
+
+    /// How many statements write transactions have made, beginning and ending them aside: what the budgets of commands
+    /// are counted by.
+    #[must_use]
+    pub fn statements(&self) -> u64 {
+        self.inner.statements.so_far()
+    }
+
+    /// Whether another process has changed the file of SQLite since this was asked last. On PostgreSQL nobody can tell.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    pub async fn changed_elsewhere(&self) -> Result<bool, StoreError> {
+        match &self.inner.write {
+            Write::Postgres(_) => Ok(true),
+            Write::Sqlite(writer, _) => Ok(writer.changed_elsewhere().await?),
+        }
     }
 
     /// Runs a read on the store's runtime, outside any transaction.
@@ -169,13 +206,19 @@ impl Store {
     /// Closes all connections, after everything that uses them has ended. A connection that has gone silent is
     /// not waited for.
     pub async fn close(&self) {
-        let (write, read) = (self.inner.write.clone(), self.inner.read.clone());
+        let write = self.inner.write.clone();
         let closing = self.inner.runtime.spawn(async move {
-            let both = async {
-                let _ = read.close().await;
-                let _ = write.close().await;
+            let all = async {
+                match write {
+                    // readers and writers share its pool
+                    Write::Postgres(pool) => drop(pool.close().await),
+                    Write::Sqlite(writer, readers) => {
+                        readers.close();
+                        writer.close().await;
+                    }
+                }
             };
-            let _ = tokio::time::timeout(LONGEST_CLOSE, both).await;
+            let _ = tokio::time::timeout(LONGEST_CLOSE, all).await;
         });
         let _ = closing.await;
     }

@@ -252,10 +252,11 @@ pub struct Backlog {
 /// # Errors
 /// As any statement.
 pub async fn backlog(conn: &impl ConnectionTrait) -> Result<Backlog, DbErr> {
-    const SQL: &str = "SELECT count(*), min(inserted_at) FROM outbox WHERE state = 'queued'";
+    const SQL: &str =
+        "SELECT count(*) AS queued, min(inserted_at) AS oldest FROM outbox WHERE state = 'queued'";
     let statement = Statement::from_string(conn.get_database_backend(), SQL);
     let Some(row) = conn.query_one_raw(statement).await? else { return Ok(Backlog::default()) };
-    Ok(Backlog { queued: row.try_get_by_index(0)?, oldest: row.try_get_by_index(1)? })
+    Ok(Backlog { queued: row.try_get("", "queued")?, oldest: row.try_get("", "oldest")? })
 }
 
 /// Mails that ended in one of these states: sent by then, or queued by then where they were not sent; oldest first.
@@ -345,11 +346,18 @@ pub async fn count_by_state(
     let mut query = outbox::Entity::find()
         .select_only()
         .column(outbox::Column::State)
-        .column_as(outbox::Column::Id.count(), "mails")
+        .column_as(outbox::Column::Id.count(), "count")
         .group_by(outbox::Column::State)
         .order_by_asc(outbox::Column::State);
     if let Some(tenant) = tenant {
         query = query.filter(outbox::Column::TenantId.eq(tenant));
     }
-    query.into_tuple().all(conn).await
+    let counted: Vec<InState> = query.into_model().all(conn).await?;
+    Ok(counted.into_iter().map(|counted| (counted.state, counted.count)).collect())
+}
+
+#[derive(FromQueryResult)]
+struct InState {
+    state: OutboxState,
+    count: i64,
 }

@@ -207,9 +207,8 @@ async fn an_address_is_looked_up_and_no_tenants_rows_are_walked_for_it() {
     for (what, mut statement) in statements {
         statement.sql = format!("{explain} {}", statement.sql);
         let rows = tx.conn().query_all_raw(statement).await.unwrap();
-        let column = rows[0].column_names().pop().unwrap();
-        let plan: String =
-            rows.iter().map(|row| row.try_get::<String>("", &column).unwrap() + "\n").collect();
+        let column = if backend == DbBackend::Sqlite { "detail" } else { "QUERY PLAN" };
+        let plan: String = rows.iter().map(|row| row.try_get::<String>("", column).unwrap() + "\n").collect();
         let (steps, conditions): (Vec<&str>, &str) = match backend {
             DbBackend::Sqlite => {
                 (plan.lines().filter(|step| step.starts_with("SEARCH")).collect(), "email_norm=?")
@@ -240,7 +239,7 @@ async fn a_commit_is_on_the_disk_before_it_is_confirmed() {
         let row = tx.conn().query_one_raw(Statement::from_string(backend, asked)).await.unwrap().unwrap();
         let told = row
             .try_get_by_index::<String>(0)
-            .or_else(|_| row.try_get_by_index::<i32>(0).map(|number| number.to_string()));
+            .or_else(|_| row.try_get_by_index::<i64>(0).map(|number| number.to_string()));
         assert_eq!(told.unwrap(), wanted, "{asked}");
     }
     assert!(tx.rollback().await);

@@ -4,21 +4,25 @@
 
 use entity::{Millis, TenantId, tenant};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DatabaseTransaction, DbBackend, EntityTrait, ExprTrait, QueryFilter,
-    QueryOrder, QuerySelect, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
+    ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect,
+    Statement, TransactionTrait,
     sea_query::{Expr, Func, LockType, SimpleExpr},
 };
 
 use super::{
-    Store, StoreError, commits::Commits, connect::StatementDeadline, error::READ_ONLY, health::Health,
+    Store, StoreError,
+    commits::Commits,
+    conn::{Conn, Side},
+    connect::Write,
+    error::READ_ONLY,
+    health::Health,
 };
 use crate::domain::Clock;
 
 /// An open write transaction (or a savepoint in one).
 pub struct Tx {
-    conn: DatabaseTransaction,
+    conn: Conn,
     clock: Clock,
-    deadline: StatementDeadline,
     health: Health,
     /// The tenants whose locks it holds, and who is told when it has committed; a savepoint tells nobody.
     tells: Option<(Commits, Vec<TenantId>)>,
@@ -67,20 +71,20 @@ impl Store {
     }
 
     async fn begin(&self) -> Result<Tx, StoreError> {
-        let immediate = TransactionOptions {
-            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
-            ..TransactionOptions::default()
+        let health = self.inner.health.clone();
+        let side = match &self.inner.write {
+            Write::Postgres(pool) => Side::Postgres(health.step(pool.begin()).await?),
+            Write::Sqlite(writer, _) => Side::Sqlite(writer.begin().await?),
         };
-        let (deadline, health) = (self.inner.deadline.clone(), self.inner.health.clone());
-        let conn = health.step(self.inner.write.begin_with_options(immediate)).await?;
-        Ok(Tx { conn, clock: self.inner.clock.clone(), deadline, health, tells: None })
+        let conn = Conn::new(side, self.inner.statements.clone());
+        Ok(Tx { conn, clock: self.inner.clock.clone(), health, tells: None })
     }
 }
 
 impl Tx {
     /// The connection, for the functions of the store.
     #[must_use]
-    pub fn conn(&self) -> &DatabaseTransaction {
+    pub fn conn(&self) -> &Conn {
         &self.conn
     }
 
@@ -132,7 +136,7 @@ impl Tx {
 
     /// Limits how long the statements of the next command may run (SQLite; PostgreSQL limits each by itself).
     pub fn arm_statement_limit(&self) {
-        self.deadline.arm();
+        self.conn.limit_statements();
     }
 
     /// A savepoint in this transaction.
@@ -140,9 +144,8 @@ impl Tx {
     /// # Errors
     /// As any statement.
     pub async fn savepoint(&self) -> Result<Self, StoreError> {
-        let conn = self.conn.begin().await?;
-        let (clock, deadline, health) = (self.clock.clone(), self.deadline.clone(), self.health.clone());
-        Ok(Self { conn, clock, deadline, health, tells: None })
+        let conn = self.conn.savepoint().await?;
+        Ok(Self { conn, clock: self.clock.clone(), health: self.health.clone(), tells: None })
     }
 
     /// Commits (or releases the savepoint).
@@ -150,11 +153,8 @@ impl Tx {
     /// # Errors
     /// Then the outcome is unknown.
     pub async fn commit(self) -> Result<(), StoreError> {
-        self.deadline.disarm();
         let committed = self.health.step(self.conn.commit()).await;
-        if committed.is_err() {
-            self.deadline.mark_broken();
-        } else if let Some((commits, tenants)) = &self.tells {
+        if let (Ok(()), Some((commits, tenants))) = (&committed, &self.tells) {
             commits.tell(tenants);
         }
         committed
@@ -176,11 +176,6 @@ impl Tx {
 
     /// Rolls back, awaited; tells whether the connection is still good.
     pub async fn rollback(self) -> bool {
-        self.deadline.disarm();
-        let rolled_back = self.health.step(self.conn.rollback()).await.is_ok();
-        if !rolled_back {
-            self.deadline.mark_broken();
-        }
-        rolled_back
+        self.health.step(self.conn.rollback()).await.is_ok()
     }
 }

@@ -6,7 +6,8 @@ use entity::{Millis, TenantId, UserId, WorkspaceId, workspace, workspace_member}
 use sea_orm::{
     ActiveModelTrait,
     ActiveValue::Set,
-    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, FromQueryResult, PaginatorTrait, QueryFilter,
+    QueryOrder, QuerySelect,
     sea_query::{Expr, OnConflict},
 };
 
@@ -20,6 +21,21 @@ pub async fn find(
     id: WorkspaceId,
 ) -> Result<Option<workspace::Model>, DbErr> {
     workspace::Entity::find_by_id(id).filter(workspace::Column::TenantId.eq(tenant)).one(conn).await
+}
+
+/// Whether there is a workspace of this id within the tenant.
+///
+/// # Errors
+/// As any statement.
+pub async fn exists(conn: &impl ConnectionTrait, tenant: TenantId, id: WorkspaceId) -> Result<bool, DbErr> {
+    let found: Option<WorkspaceId> = workspace::Entity::find_by_id(id)
+        .filter(workspace::Column::TenantId.eq(tenant))
+        .select_only()
+        .column(workspace::Column::Id)
+        .into_tuple()
+        .one(conn)
+        .await?;
+    Ok(found.is_some())
 }
 
 /// The tenant that a workspace belongs to: the one look-up without a tenant, for routes that name only the
@@ -113,15 +129,21 @@ pub async fn configured(
     conn: &impl ConnectionTrait,
     tenants: &[TenantId],
 ) -> Result<Vec<(WorkspaceId, TenantId)>, DbErr> {
-    let rows: Vec<(uuid::Uuid, uuid::Uuid)> = workspace::Entity::find()
+    let rows: Vec<Configured> = workspace::Entity::find()
         .select_only()
         .columns([workspace::Column::Id, workspace::Column::TenantId])
         .filter(workspace::Column::TenantId.is_in(tenants.iter().copied()))
         .filter(workspace::Column::Configured.eq(true))
-        .into_tuple()
+        .into_model()
         .all(conn)
         .await?;
-    Ok(rows.into_iter().map(|(id, tenant)| (WorkspaceId(id), TenantId(tenant))).collect())
+    Ok(rows.into_iter().map(|row| (row.id, row.tenant_id)).collect())
+}
+
+#[derive(FromQueryResult)]
+struct Configured {
+    id: WorkspaceId,
+    tenant_id: TenantId,
 }
 
 /// Which workspaces a list shows.

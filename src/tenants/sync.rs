@@ -102,7 +102,7 @@ impl Command for SyncTenant {
                 });
                 continue;
             }
-            if store::workspaces::find(conn, tenant.id, workspace.id).await?.is_none() {
+            if !store::workspaces::exists(conn, tenant.id, workspace.id).await? {
                 tracing::error!(tenant = %tenant.slug, workspace = %workspace.id, "a configured workspace id belongs to another tenant");
             }
         }

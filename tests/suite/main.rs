@@ -26,6 +26,7 @@ mod api_keys;
 mod authority;
 mod bad_input;
 mod batches;
+mod budgets;
 mod cli;
 mod clock_jumps;
 mod cors;

@@ -1,7 +1,7 @@
 //! Looking into the database of a test from outside the server: counts and texts by plain SQL that both
 //! engines read.
 
-use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, Statement};
+use sea_orm::{ConnectionTrait, DatabaseConnection, Statement};
 
 use super::server::{Engine, TestServer};
 
@@ -15,9 +15,9 @@ pub struct Inspector {
 impl TestServer {
     /// Opens a connection of the test's own to the server's rows.
     pub async fn inspect(&self) -> Inspector {
-        let mut options = ConnectOptions::new(self.database_url());
-        options.max_connections(1).sqlx_logging(false);
-        Inspector { db: Database::connect(options).await.unwrap(), engine: self.engine }
+        let database =
+            usher::config::settings::Database { url: self.database_url().into(), max_connections: 1 };
+        Inspector { db: usher::store::look_into(&database).await.unwrap(), engine: self.engine }
     }
 }
 

@@ -1,4 +1,4 @@
-//! What both programs share: flags, and the processor time they used.
+//! What the programs share: flags, and the processor time they used.
 
 use std::{collections::HashMap, str::FromStr};
 
@@ -21,6 +21,11 @@ impl Flags {
     /// The text of a flag that must be there.
     pub fn text(&self, name: &str) -> &str {
         self.0.get(name).map_or_else(|| fail(&format!("--{name} is missing")), String::as_str)
+    }
+
+    /// The text of a flag that may be there.
+    pub fn find(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
     }
 
     /// The number of a flag that must be there.

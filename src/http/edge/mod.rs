@@ -91,11 +91,11 @@ pub async fn edge(
             if let Some(cors) = cors {
                 cors.dress(answer.status(), answer.headers_mut());
             }
-            log.end(answer.status(), answer.request().match_pattern().as_deref(), for_whom());
+            log.end(answer.status(), || answer.request().match_pattern(), for_whom());
             Ok(answer)
         }
         Err(error) => {
-            log.end(error.as_response_error().status_code(), None, for_whom());
+            log.end(error.as_response_error().status_code(), || None, for_whom());
             Err(error)
         }
     }

@@ -4,7 +4,7 @@
 use entity::{InviteId, Millis, OutboxState, TenantId, invite, outbox};
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, DbBackend, DbErr, DeleteMany, EntityTrait, ExprTrait,
-    QueryFilter, QuerySelect, QueryTrait, Select, Statement,
+    FromQueryResult, QueryFilter, QuerySelect, QueryTrait, Select, Statement,
     sea_query::{Expr, Func, Query, SimpleExpr},
 };
 
@@ -24,9 +24,16 @@ pub async fn ended(
 ) -> Result<Vec<(TenantId, InviteId)>, DbErr> {
     let mut found = Vec::new();
     for query in queries(tenants, by, most) {
-        found.extend(query.into_tuple::<(TenantId, InviteId)>().all(conn).await?);
+        let ended: Vec<Ended> = query.into_model().all(conn).await?;
+        found.extend(ended.into_iter().map(|row| (row.tenant_id, row.id)));
     }
     Ok(found)
+}
+
+#[derive(FromQueryResult)]
+struct Ended {
+    tenant_id: TenantId,
+    id: InviteId,
 }
 
 /// The statements of [`ended`], for asking an engine how it carries them out.

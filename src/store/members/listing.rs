@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use entity::{Millis, Role, TenantId, UserId, tenant_member, user, workspace_member};
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder,
-    QuerySelect, Select,
+    ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, FromQueryResult, PaginatorTrait,
+    QueryFilter, QueryOrder, QuerySelect, Select,
 };
 
 use crate::domain::Scope;
@@ -73,30 +73,42 @@ async fn page<E>(
 where
     E: EntityTrait<Model: Sync>,
 {
-    let [user, _, joined_at, _] = shown;
+    let [user, role, joined_at, added_by] = shown;
     let mut query = all.clone();
     if let Some((at, id)) = &list.after {
         let at_once = Condition::all().add(joined_at.eq(*at)).add(user.gt(id.clone()));
         query = query.filter(Condition::any().add(joined_at.gt(*at)).add(at_once));
     }
-    let rows: Vec<(UserId, Role, Millis, Option<UserId>)> = query
+    let rows: Vec<Row> = query
         .select_only()
-        .columns(shown)
+        .column_as(user, "user_id")
+        .column_as(role, "role")
+        .column_as(joined_at, "joined_at")
+        .column_as(added_by, "added_by")
         .order_by_asc(joined_at)
         .order_by_asc(user)
         .limit(list.limit)
-        .into_tuple()
+        .into_model()
         .all(conn)
         .await?;
     let count = u64::try_from(rows.len()).unwrap_or(u64::MAX);
     let complete = list.after.is_none() && count < list.limit;
     let total = if complete { count } else { all.count(conn).await? };
-    let users = super::super::users::find_all(conn, rows.iter().map(|(id, ..)| id.clone())).await?;
+    let users = super::super::users::find_all(conn, rows.iter().map(|row| row.user_id.clone())).await?;
     let mut users: HashMap<UserId, user::Model> =
         users.into_iter().map(|user| (user.id.clone(), user)).collect();
-    let member = |(user_id, role, joined_at, added_by)| {
+    let member = |row: Row| {
+        let Row { user_id, role, joined_at, added_by } = row;
         let user = users.remove(&user_id);
         Member { user_id, role, joined_at, added_by, user }
     };
     Ok((rows.into_iter().map(member).collect(), total))
+}
+
+#[derive(FromQueryResult)]
+struct Row {
+    user_id: UserId,
+    role: Role,
+    joined_at: Millis,
+    added_by: Option<UserId>,
 }

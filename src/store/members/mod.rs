@@ -40,12 +40,13 @@ pub async fn standing(
 ) -> Result<Standing, DbErr> {
     let mut query = Query::select();
     query
-        .column((tenant_member::Entity, tenant_member::Column::Role))
+        .expr_as(Expr::col((tenant_member::Entity, tenant_member::Column::Role)), "in_tenant")
         .from(tenant_member::Entity)
         .and_where(Expr::col((tenant_member::Entity, tenant_member::Column::TenantId)).eq(tenant))
         .and_where(Expr::col((tenant_member::Entity, tenant_member::Column::UserId)).eq(user.clone()));
     if let Some(workspace) = workspace {
-        query.column((workspace_member::Entity, workspace_member::Column::Role)).left_join(
+        let role = Expr::col((workspace_member::Entity, workspace_member::Column::Role));
+        query.expr_as(role, "in_workspace").left_join(
             workspace_member::Entity,
             Expr::col((workspace_member::Entity, workspace_member::Column::UserId))
                 .equals((tenant_member::Entity, tenant_member::Column::UserId))
@@ -58,10 +59,14 @@ pub async fn standing(
     }
     let Some(row) = conn.query_one(&query).await? else { return Ok(Standing::default()) };
     let workspace_role: Option<Role> = match workspace {
-        Some(_) => row.try_get_by_index(1)?,
+        Some(_) => row.try_get("", "in_workspace")?,
         None => None,
     };
-    Ok(Standing { tenant: Some(row.try_get_by_index(0)?), workspace: workspace_role, ..Standing::default() })
+    Ok(Standing {
+        tenant: Some(row.try_get("", "in_tenant")?),
+        workspace: workspace_role,
+        ..Standing::default()
+    })
 }
 
 /// The members of the tenant who hold this address, the longest-standing first; at most a hundred.

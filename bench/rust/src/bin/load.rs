@@ -1,21 +1,24 @@
-//! A closed-loop HTTP/1.1 load client: so many connections, each of which sends its next request when it has the
-//! last answer. All requests, addresses and signed credentials are made before the clock starts.
+//! An HTTP/1.1 load client for requests that were made before: every byte of them is in a file, so the clock sees
+//! nothing but sending and receiving.
 //!
-//! `load create …` creates invites; `load accept …` creates as many first, unmeasured, and accepts each by its own
-//! person. Prints one JSON object. One thread on purpose: pin it to a core; above 0.9 of `client_cpu` the client is
-//! the limit.
+//! Closed loop: so many connections, each of which sends the next request when it has the last answer. Open loop
+//! (`--rate`): request `i` is due at `i / rate` whatever the server does, and its latency counts from then, so that
+//! a stall shows in the percentiles instead of slowing the clock. Prints one JSON object. One thread on purpose: pin
+//! it to a core; above 0.9 of `client_cpu` the client is the limit.
+//!
+//! The file holds requests one after another: `<group> <length>\n` and so many bytes.
 
 use std::{
     cell::{Cell, RefCell},
     collections::BTreeMap,
+    io::{BufWriter, Write},
+    ops::Range,
     rc::Rc,
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant},
 };
 
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use hmac::{Hmac, KeyInit, Mac};
+use memchr::memmem;
 use serde_json::{Value, json};
-use sha2::Sha256;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -23,232 +26,273 @@ use tokio::{
 };
 use usher_bench::{Flags, fail, processor_seconds};
 
-/// Connections that prepare what is not measured.
-const PREPARING: usize = 64;
+/// A timer is good to a millisecond; what is left of a wait is spent yielding.
+const TIMER: Duration = Duration::from_millis(2);
+/// Pause before a connection that was refused is tried again.
+const PAUSE: Duration = Duration::from_millis(5);
 
 fn main() {
-    let what = std::env::args().nth(1).unwrap_or_default();
-    let flags = Flags::after(1);
-    let bench = Bench {
-        addr: flags.text("addr").to_owned(),
-        secret: flags.text("secret").to_owned(),
-        workspaces: flags.text("workspaces").split(',').map(str::to_owned).collect(),
-        mails: flags.yes("mails"),
-        run: now().as_nanos(),
-        expires: now().as_secs() + 3600,
-    };
-    let (count, connections) = (flags.number("count"), flags.number("connections"));
-    let limit = Duration::from_secs_f64(flags.number("seconds"));
+    let flags = Flags::after(0);
+    let (groups, requests) = read(flags.text("file"));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let report = LocalSet::new().block_on(&runtime, async {
-        // owners are recognised by the first request to their tenant, which is not what is measured
-        let first: Vec<Vec<u8>> = (0..bench.workspaces.len()).map(|at| bench.create("first", at, false)).collect();
-        bench.all_created(first, 1).await;
-        match what.as_str() {
-            "create" => {
-                let requests = (0..count).map(|at| bench.create("create", at, bench.mails)).collect();
-                drive(&bench.addr, requests, connections, limit, false).await
-            }
-            "accept" => {
-                let creates = (0..count).map(|at| bench.create("accept", at, false)).collect();
-                let made = bench.all_created(creates, PREPARING).await;
-                let requests = made.iter().map(|body| bench.accept(body)).collect();
-                drive(&bench.addr, requests, connections, limit, false).await
-            }
-            _ => fail("load create|accept --addr HOST:PORT --secret TEXT --workspaces ID,… --count N --connections N --seconds S [--mails yes]"),
-        }
-    });
-    println!("{}", report.json());
+    let report = LocalSet::new().block_on(&runtime, drive(&flags, groups, requests));
+    println!("{report}");
 }
 
-fn now() -> Duration {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap()
+// -- requests ------------------------------------------------------------------------------------------------------
+
+struct Request {
+    group: usize,
+    bytes: Range<usize>,
 }
 
-/// What requests are made of.
-struct Bench {
-    addr: String,
-    secret: String,
-    workspaces: Vec<String>,
-    mails: bool,
-    run: u128,
-    expires: u64,
+struct Requests {
+    file: Vec<u8>,
+    all: Vec<Request>,
 }
 
-impl Bench {
-    /// Creates an invite of an address of its own, by a token of its own, in the workspaces by turns.
-    fn create(&self, kind: &str, at: usize, mail: bool) -> Vec<u8> {
-        let email = format!("{kind}-{at}-{}@example.test", self.run);
-        let owner = self.token("bench-owner", "owner@bench.test", &format!("{kind}-{at}"));
-        let body = json!({ "email": email, "role": "member", "send_email": mail }).to_string();
-        let workspace = &self.workspaces[at % self.workspaces.len()];
-        self.post(&format!("/api/v1/workspaces/{workspace}/invites"), &owner, &body)
-    }
-
-    /// Accepts what a create answered, by the person it was made for.
-    fn accept(&self, created: &str) -> Vec<u8> {
-        let answer: Value = serde_json::from_str(created).unwrap();
-        let text = |name: &str| answer["data"][name].as_str().unwrap_or_else(|| fail(created));
-        let email = text("email");
-        let token = text("invite_url").rsplit('/').next().unwrap_or_default();
-        let person = self.token(email.split('@').next().unwrap_or_default(), email, token);
-        self.post(&format!("/api/v1/workspace-invites/{token}/accept"), &person, "{}")
-    }
-
-    fn token(&self, subject: &str, email: &str, id: &str) -> String {
-        let claims = json!({
-            "iss": "https://auth.bench.test", "aud": "usher", "sub": subject, "email": email,
-            "email_verified": true, "exp": self.expires, "jti": format!("{id}-{}", self.run),
+fn read(path: &str) -> (Vec<String>, Requests) {
+    let file = std::fs::read(path).unwrap_or_else(|error| fail(&format!("{path}: {error}")));
+    let (mut groups, mut all, mut at) = (Vec::<String>::new(), Vec::new(), 0);
+    while at < file.len() {
+        let head =
+            memchr::memchr(b'\n', &file[at..]).and_then(|end| std::str::from_utf8(&file[at..at + end]).ok());
+        let Some((name, length)) = head.and_then(|head| head.split_once(' ')) else {
+            fail(&format!("{path}: no request at {at}"))
+        };
+        let begin = at + name.len() + 1 + length.len() + 1;
+        at = begin + length.parse::<usize>().unwrap_or_else(|_| fail(&format!("{path}: no length at {at}")));
+        let group = groups.iter().position(|known| known == name).unwrap_or_else(|| {
+            groups.push(name.to_owned());
+            groups.len() - 1
         });
-        let head = URL_SAFE_NO_PAD.encode(r#"{"alg":"HS256","typ":"JWT"}"#);
-        let signed = format!("{head}.{}", URL_SAFE_NO_PAD.encode(claims.to_string()));
-        let mut mac = Hmac::<Sha256>::new_from_slice(self.secret.as_bytes()).unwrap();
-        mac.update(signed.as_bytes());
-        format!("{signed}.{}", URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes()))
+        all.push(Request { group, bytes: begin..at });
     }
-
-    fn post(&self, path: &str, token: &str, body: &str) -> Vec<u8> {
-        format!(
-            "POST {path} HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\n\
-             Content-Length: {}\r\n\r\n{body}",
-            self.addr,
-            body.len()
-        )
-        .into_bytes()
+    if all.is_empty() {
+        fail(&format!("{path}: no requests"))
     }
-
-    /// Sends creates that are not measured, all of which must end well, and gives their answers.
-    async fn all_created(&self, requests: Vec<Vec<u8>>, connections: usize) -> Vec<String> {
-        let wanted = requests.len();
-        let report = drive(&self.addr, requests, connections, Duration::from_secs(300), true).await;
-        if report.statuses.get(&201) != Some(&wanted) {
-            fail(&format!("preparing {wanted} invites: {}", report.json()))
-        }
-        report.bodies
-    }
+    (groups, Requests { file, all })
 }
 
-/// What came of a run.
-#[derive(Default)]
-struct Report {
-    micros: Vec<u32>,
-    statuses: BTreeMap<u16, usize>,
-    broken: usize,
-    bodies: Vec<String>,
-    refusal: Option<String>,
-    seconds: f64,
-    processor: f64,
-}
-
-impl Report {
-    fn json(&self) -> Value {
-        let mut micros = self.micros.clone();
-        micros.sort_unstable();
-        let at = |share: f64| micros.get((micros.len() as f64 * share) as usize).or(micros.last()).copied();
-        let good: usize = self.statuses.range(200..300).map(|(_, count)| count).sum();
-        json!({
-            "good": good, "good_per_second": good as f64 / self.seconds, "statuses": self.statuses,
-            "broken": self.broken, "p50_us": at(0.50), "p99_us": at(0.99), "max_us": micros.last(),
-            "seconds": self.seconds, "client_cpu": self.processor / self.seconds, "refusal": self.refusal,
-        })
-    }
-}
+// -- the loop ------------------------------------------------------------------------------------------------------
 
 struct Run {
     addr: String,
-    requests: Vec<Vec<u8>>,
+    requests: Requests,
     next: Cell<usize>,
+    /// whether the requests are sent round and round
+    repeat: bool,
+    rate: Option<f64>,
+    begun: Instant,
     until: Instant,
-    keep_bodies: bool,
-    report: RefCell<Report>,
+    seen: RefCell<Seen>,
 }
 
-/// Sends each request once, until they are used up or the time is.
-async fn drive(
-    addr: &str,
-    requests: Vec<Vec<u8>>,
-    connections: usize,
-    limit: Duration,
-    keep_bodies: bool,
-) -> Report {
+/// What has come back so far.
+#[derive(Default)]
+struct Seen {
+    /// microseconds by group and status
+    micros: BTreeMap<(usize, u16), Vec<u32>>,
+    /// the first body of every status that is no success
+    refusals: BTreeMap<u16, String>,
+    /// answers 429 and 503 that do not say when to come again
+    mute: usize,
+    broken: usize,
+    bytes: usize,
+    answers: Option<BufWriter<std::fs::File>>,
+}
+
+async fn drive(flags: &Flags, groups: Vec<String>, requests: Requests) -> Value {
+    let addr = flags.text("addr").to_owned();
     let mut streams = Vec::new();
-    for _ in 0..connections {
-        streams.push(connect(addr).await);
+    for _ in 0..flags.number("connections") {
+        streams.push(Some(connect(&addr).await.unwrap_or_else(|| fail(&format!("{addr} does not answer")))));
     }
+    let create = |path| BufWriter::new(std::fs::File::create(path).unwrap_or_else(|_| fail("--answers")));
+    let seen = Seen { answers: flags.find("answers").map(create), ..Seen::default() };
     let (begun, processor) = (Instant::now(), processor_seconds());
     let run = Rc::new(Run {
-        addr: addr.to_owned(),
+        addr,
         requests,
         next: Cell::new(0),
-        until: begun + limit,
-        keep_bodies,
-        report: RefCell::default(),
+        repeat: flags.yes("repeat"),
+        rate: flags.find("rate").map(|_| flags.number("rate")),
+        begun,
+        until: begun + Duration::from_secs_f64(flags.number("seconds")),
+        seen: RefCell::new(seen),
     });
     let tasks: Vec<_> =
         streams.into_iter().map(|stream| spawn_local(connection(run.clone(), stream))).collect();
     for task in tasks {
         task.await.unwrap();
     }
-    let mut report = run.report.take();
-    report.seconds = begun.elapsed().as_secs_f64();
-    report.processor = processor_seconds() - processor;
-    report
+    let seconds = begun.elapsed().as_secs_f64();
+    let mut seen = run.seen.take();
+    if let Some(answers) = &mut seen.answers {
+        answers.flush().unwrap();
+    }
+    seen.report(&groups, seconds, processor_seconds() - processor)
 }
 
-async fn connect(addr: &str) -> TcpStream {
-    let stream = TcpStream::connect(addr).await.unwrap_or_else(|error| fail(&format!("{addr}: {error}")));
-    stream.set_nodelay(true).unwrap();
-    stream
+impl Run {
+    /// The next request and when its latency begins; nothing when the requests or the time are used up.
+    async fn next(&self) -> Option<(&Request, Instant)> {
+        let at = self.next.get();
+        let request = if self.repeat {
+            self.requests.all.get(at % self.requests.all.len())
+        } else {
+            self.requests.all.get(at)
+        }?;
+        self.next.set(at + 1);
+        let due = match self.rate {
+            Some(rate) => self.begun + Duration::from_secs_f64(at as f64 / rate),
+            None => Instant::now(),
+        };
+        if due >= self.until {
+            return None;
+        }
+        if self.rate.is_some() {
+            reach(due).await;
+        }
+        Some((request, due))
+    }
 }
 
-async fn connection(run: Rc<Run>, mut stream: TcpStream) {
-    let mut buffer = Vec::with_capacity(8192);
-    loop {
-        let at = run.next.get();
-        let Some(request) = run.requests.get(at).filter(|_| Instant::now() < run.until) else { return };
-        run.next.set(at + 1);
-        let begun = Instant::now();
-        match exchange(&mut stream, request, &mut buffer).await {
-            Some((status, body)) => {
-                let mut report = run.report.borrow_mut();
-                report.micros.push(u32::try_from(begun.elapsed().as_micros()).unwrap_or(u32::MAX));
-                *report.statuses.entry(status).or_default() += 1;
-                let text = || String::from_utf8_lossy(&buffer[body]).into_owned();
-                if run.keep_bodies {
-                    report.bodies.push(text());
-                } else if status >= 300 && report.refusal.is_none() {
-                    report.refusal = Some(text());
+async fn reach(due: Instant) {
+    if due > Instant::now() + TIMER {
+        tokio::time::sleep_until((due - TIMER).into()).await;
+    }
+    while Instant::now() < due {
+        tokio::task::yield_now().await;
+    }
+}
+
+async fn connect(addr: &str) -> Option<TcpStream> {
+    let stream = TcpStream::connect(addr).await.ok()?;
+    stream.set_nodelay(true).ok()?;
+    Some(stream)
+}
+
+async fn connection(run: Rc<Run>, mut stream: Option<TcpStream>) {
+    let mut buffer = Vec::with_capacity(64 * 1024);
+    while let Some((request, due)) = run.next().await {
+        if stream.is_none() {
+            stream = connect(&run.addr).await;
+        }
+        let answer = match &mut stream {
+            Some(open) => exchange(open, &run.requests.file[request.bytes.clone()], &mut buffer).await,
+            None => {
+                tokio::time::sleep(PAUSE).await;
+                None
+            }
+        };
+        match answer {
+            Some(answer) => {
+                let micros = u32::try_from(due.elapsed().as_micros()).unwrap_or(u32::MAX);
+                run.seen.borrow_mut().note(request.group, micros, &answer, &buffer);
+                if answer.last {
+                    stream = None;
                 }
             }
             None => {
-                run.report.borrow_mut().broken += 1;
-                stream = connect(&run.addr).await;
+                run.seen.borrow_mut().broken += 1;
+                stream = None;
             }
         }
     }
 }
 
-/// Status and place of the body in the buffer; nothing if the connection broke.
-async fn exchange(
-    stream: &mut TcpStream,
-    request: &[u8],
-    buffer: &mut Vec<u8>,
-) -> Option<(u16, std::ops::Range<usize>)> {
+// -- answers -------------------------------------------------------------------------------------------------------
+
+struct Answer {
+    status: u16,
+    body: Range<usize>,
+    /// whether the server closes the connection
+    last: bool,
+    /// whether it says when to come again
+    again: bool,
+}
+
+/// The answer, whose bytes are then in the buffer; nothing if the connection broke.
+async fn exchange(stream: &mut TcpStream, request: &[u8], buffer: &mut Vec<u8>) -> Option<Answer> {
     stream.write_all(request).await.ok()?;
     buffer.clear();
     loop {
         if stream.read_buf(buffer).await.ok()? == 0 {
             return None;
         }
-        let Some(end) = buffer.windows(4).position(|four| four == b"\r\n\r\n") else { continue };
-        let head = std::str::from_utf8(&buffer[..end]).ok()?;
-        let length = head.lines().find_map(|line| {
-            let (name, value) = line.split_once(':')?;
-            name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse::<usize>().ok())?
-        });
-        let body = end + 4..end + 4 + length.unwrap_or(0);
-        if buffer.len() >= body.end {
-            return Some((head.get(9..12)?.parse().ok()?, body));
+        if let Some(answer) = parse(buffer) {
+            return Some(answer);
         }
     }
+}
+
+/// The answer, once all of it is there.
+fn parse(buffer: &[u8]) -> Option<Answer> {
+    let end = memmem::find(buffer, b"\r\n\r\n")?;
+    let head = std::str::from_utf8(&buffer[..end]).ok()?;
+    let (mut length, mut chunked, mut last, mut again) = (0, false, false, false);
+    for (name, value) in head.split("\r\n").filter_map(|line| line.split_once(": ")) {
+        match name.len() {
+            14 if name.eq_ignore_ascii_case("content-length") => length = value.parse().ok()?,
+            17 if name.eq_ignore_ascii_case("transfer-encoding") => chunked = value == "chunked",
+            10 if name.eq_ignore_ascii_case("connection") => last = value == "close",
+            11 if name.eq_ignore_ascii_case("retry-after") => again = true,
+            _ => {}
+        }
+    }
+    let begin = end + 4;
+    let body = begin..if chunked { after_chunks(buffer, begin)? } else { begin + length };
+    let status = head.get(9..12)?.parse().ok()?;
+    (buffer.len() >= body.end).then_some(Answer { status, body, last, again })
+}
+
+fn after_chunks(buffer: &[u8], mut at: usize) -> Option<usize> {
+    loop {
+        let line = memmem::find(buffer.get(at..)?, b"\r\n")?;
+        let size = usize::from_str_radix(std::str::from_utf8(&buffer[at..at + line]).ok()?, 16).ok()?;
+        at += line + 2 + size + 2;
+        if size == 0 {
+            return Some(at);
+        }
+    }
+}
+
+impl Seen {
+    fn note(&mut self, group: usize, micros: u32, answer: &Answer, buffer: &[u8]) {
+        self.micros.entry((group, answer.status)).or_default().push(micros);
+        self.bytes += buffer.len();
+        self.mute += usize::from(matches!(answer.status, 429 | 503) && !answer.again);
+        let body = &buffer[answer.body.clone()];
+        if answer.status >= 300 {
+            self.refusals.entry(answer.status).or_insert_with(|| String::from_utf8_lossy(body).into_owned());
+        }
+        if let Some(answers) = &mut self.answers {
+            answers.write_all(body).and_then(|()| answers.write_all(b"\n")).unwrap();
+        }
+    }
+
+    fn report(self, groups: &[String], seconds: f64, processor: f64) -> Value {
+        let (mut good, mut statuses, mut by_group) = (Vec::new(), BTreeMap::<u16, usize>::new(), json!({}));
+        for ((group, status), mut micros) in self.micros {
+            *statuses.entry(status).or_default() += micros.len();
+            if (200..300).contains(&status) {
+                good.extend_from_slice(&micros);
+            }
+            by_group[&groups[group]][status.to_string()] = spread(&mut micros);
+        }
+        let count = statuses.values().sum::<usize>();
+        json!({
+            "good": good.len(), "good_per_second": good.len() as f64 / seconds, "latency": spread(&mut good),
+            "groups": by_group, "statuses": statuses, "refusals": self.refusals, "broken": self.broken, "mute": self.mute,
+            "seconds": seconds, "client_cpu": processor / seconds, "bytes_per_answer": self.bytes / count.max(1),
+        })
+    }
+}
+
+/// Count and percentiles, in microseconds.
+fn spread(micros: &mut [u32]) -> Value {
+    micros.sort_unstable();
+    let at = |share: f64| micros.get((micros.len() as f64 * share) as usize).or(micros.last());
+    json!({ "count": micros.len(), "p50_us": at(0.5), "p90_us": at(0.9), "p99_us": at(0.99), "max_us": micros.last() })
 }

@@ -1,0 +1,1 @@
+"""What `bench/bench.py` is made of: systems, workloads, rounds, and the tables that come of them."""
