@@ -24,6 +24,8 @@ impl TestServer {
 impl Inspector {
     /// The number that a `SELECT count(*) AS n …` gives.
     pub async fn count(&self, sql: &str) -> i64 {
+        // SQLite answers at once: whoever counts again and again must let others have their turn
+        tokio::task::yield_now().await;
         let row = self.db.query_one_raw(self.statement(sql)).await.unwrap().unwrap();
         row.try_get::<i64>("", "n").unwrap()
     }
