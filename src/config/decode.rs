@@ -93,7 +93,9 @@ fn database(section: Section<'_>) -> Option<Database> {
     let cx = section.cx;
     let url = secrets::text_or_file(&section, "url", "url_file");
     let fine = url.as_ref().is_some_and(|(url, spot)| {
-        let sqlite = url.strip_prefix("sqlite://").is_some_and(|path| !path.is_empty());
+        let sqlite = url
+            .strip_prefix("sqlite://")
+            .is_some_and(|path| !path.is_empty() && path != ":memory:" && !path.contains('?'));
         let postgres = ["postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme))
             && reqwest::Url::parse(url).is_ok();
         if !sqlite && !postgres {

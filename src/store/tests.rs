@@ -135,6 +135,8 @@ async fn a_write_that_was_cut_short_leaves_a_writer_that_works() {
                    UPDATE tenants SET seats_used = (SELECT count(*) FROM n)";
     let cut = sea_orm::ConnectionTrait::execute_unprepared(tx.conn(), endless).await;
     assert!(cut.is_err(), "the statement limit cuts it");
+    let after = super::tenants::count_seats(tx.conn(), tenant, 1).await;
+    assert!(after.is_err(), "nothing is written beside a transaction that SQLite has ended");
     tx.rollback().await;
     for _ in 0..3 {
         let tx = store.tenant_write(tenant).await.expect("the next write begins");
@@ -143,6 +145,31 @@ async fn a_write_that_was_cut_short_leaves_a_writer_that_works() {
     }
     let seats = store.read(async move |db| super::tenants::seats_used(&db, tenant).await).await.unwrap();
     assert_eq!(seats, 3, "nothing of what was cut is left");
+    let _ = std::fs::remove_dir_all(folder);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_others_change_in_the_file_is_told_once_and_what_is_changed_here_never() {
+    use sea_orm::ConnectionTrait;
+
+    let folder = std::env::temp_dir().join(format!("told_{}", uuid::Uuid::now_v7().simple()));
+    let url = format!("sqlite://{}/usher.db", folder.display()).into();
+    let database = settings::Database { url, max_connections: 2 };
+    migrate::up(&database).await.unwrap();
+    let runtime = tokio::runtime::Handle::current();
+    let store = Store::connect(&database, runtime, Clock::default()).await.unwrap();
+    let others = super::look_into(&database).await.unwrap();
+    store.changed_elsewhere().await.unwrap();
+    for round in 0..3 {
+        let tx = store.system_write().await.unwrap();
+        let (id, slug) = (TenantId(uuid::Uuid::now_v7()), format!("t{round}"));
+        tenants::sync(tx.conn(), id, &slug, "A tenant", store.clock().now()).await.unwrap();
+        tx.commit().await.unwrap();
+        assert!(!store.changed_elsewhere().await.unwrap(), "its own change");
+        others.execute_unprepared("UPDATE tenants SET seats_used = seats_used + 1").await.unwrap();
+        assert!(store.changed_elsewhere().await.unwrap(), "another's");
+        assert!(!store.changed_elsewhere().await.unwrap(), "told already");
+    }
     let _ = std::fs::remove_dir_all(folder);
 }
 

@@ -38,6 +38,11 @@ pub(super) fn busy() -> DbErr {
     failed(Failure { code: "5".to_owned(), message: "others are writing".to_owned() })
 }
 
+/// The transaction was ended by SQLite before its work was done: as if it had been interrupted.
+pub(super) fn ended() -> Fault {
+    Fault(failed(Failure { code: "9".to_owned(), message: "the transaction has ended already".to_owned() }))
+}
+
 fn failed(failure: Failure) -> DbErr {
     DbErr::Exec(RuntimeErr::SqlxError(Arc::new(sqlx::Error::Database(Box::new(failure)))))
 }

@@ -1,6 +1,7 @@
 //! SQLite, spoken to through its own library on the thread that asks: one writing connection (`writer`), several that
-//! only read (`readers`), and single ones for maintenance (`alone`). A driver that hands each statement to a thread of its own and waits for the answer costs
-//! ten times what SQLite needs for a statement of a few microseconds, and a write transaction is many of them.
+//! only read (`readers`), and single ones for maintenance (`alone`). A driver that hands each statement to a thread of
+//! its own and waits for the answer costs several times what SQLite needs for a statement of a few microseconds, and a
+//! write transaction is many of them.
 
 mod alone;
 mod connection;
@@ -20,11 +21,9 @@ pub(super) use self::{
     writer::{Patience, Writer, Writing},
 };
 
-/// The file that an address such as `sqlite://data/usher.db?mode=rwc` names; `None` for any other database.
+/// The file that an address such as `sqlite://data/usher.db` names; `None` for any other database.
 pub(super) fn file_of(url: &str) -> Option<PathBuf> {
-    let path = url.strip_prefix("sqlite:")?;
-    let path = path.strip_prefix("//").unwrap_or(path);
-    let path = path.split_once('?').map_or(path, |(path, _)| path);
+    let path = url.strip_prefix("sqlite://")?;
     // spaces and the like may be written as in any URL
     let path = percent_encoding::percent_decode_str(path).decode_utf8().ok()?;
     Some(PathBuf::from(path.as_ref()))
@@ -45,9 +44,8 @@ mod tests {
     fn the_file_is_what_the_address_says() {
         for (url, file) in [
             ("sqlite://data/usher.db", Some("data/usher.db")),
-            ("sqlite:data/usher.db", Some("data/usher.db")),
-            ("sqlite:///var/lib/usher.db?mode=rwc", Some("/var/lib/usher.db")),
-            ("sqlite://a%20b.db", Some("a b.db")),
+            ("sqlite:///var/lib/usher.db", Some("/var/lib/usher.db")),
+            ("sqlite://a%20b%3F.db", Some("a b?.db")),
             ("postgres://somewhere/usher", None),
         ] {
             assert_eq!(file_of(url), file.map(PathBuf::from), "{url}");

@@ -19,7 +19,7 @@ use tokio::{
 use super::{
     blocking,
     connection::{Access, Connection},
-    error::{Fault, busy},
+    error::{Fault, busy, ended},
 };
 
 /// How long writers wait and how long their statements may run.
@@ -148,17 +148,24 @@ pub(in crate::store) struct Writing {
 
 impl Writing {
     pub(in crate::store) fn execute(&self, statement: &Statement) -> Result<ProxyExecResult, DbErr> {
-        self.shared.with(|connection| connection.execute(statement))
+        self.within(|connection| connection.execute(statement))
     }
 
     /// The first rows, at most so many.
     pub(in crate::store) fn query(&self, statement: &Statement, most: usize) -> Result<Vec<ProxyRow>, DbErr> {
-        self.shared.with(|connection| connection.query(statement, most))
+        self.within(|connection| connection.query(statement, most))
+    }
+
+    /// Runs this in the transaction, and not beside it: SQLite ends one by itself where the disk is full or a statement
+    /// is given up, and would commit whatever came after at once.
+    fn within<T>(&self, work: impl FnOnce(&Connection) -> Result<T, Fault>) -> Result<T, DbErr> {
+        self.shared
+            .with(|connection| if connection.in_transaction() { work(connection) } else { Err(ended()) })
     }
 
     /// The savepoint in this transaction.
     pub(in crate::store) fn savepoint(&self) -> Result<Self, DbErr> {
-        self.shared.with(|connection| connection.run("SAVEPOINT command"))?;
+        self.within(|connection| connection.run("SAVEPOINT command"))?;
         let (shared, turn) = (self.shared.clone(), self.turn.clone());
         Ok(Self { shared, level: Level::Savepoint, ended: false, turn })
     }
@@ -194,7 +201,7 @@ impl Writing {
             self.shared.deadline.set(None);
         }
         self.shared.with(|connection| match self.level {
-            // SQLite has ended it by itself where the disk was full or a statement was given up
+            // SQLite has ended it by itself
             Level::Transaction if !connection.in_transaction() => Ok(()),
             Level::Transaction => connection.run("ROLLBACK"),
             Level::Savepoint => {
