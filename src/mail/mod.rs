@@ -11,6 +11,7 @@ pub mod render;
 pub mod requeue;
 mod round;
 mod schedule;
+mod settling;
 mod share;
 #[cfg(test)]
 mod tests;

@@ -60,6 +60,43 @@ fn the_poll_sends_without_a_wake_up() {
 }
 
 #[test]
+fn what_has_landed_is_written_down_without_waiting_for_a_round() {
+    in_world(|mut world, relay, _| async move {
+        if world.store.is_postgres() {
+            return;
+        }
+        world.deps.poll = Duration::from_secs(3600);
+        relay.set_mode(Mode::Slow(Duration::from_millis(200)));
+        world.start();
+        // whoever writes next gets its turn in order; a mail may land before the round stands in line
+        for attempt in 0.. {
+            let address = format!("first{attempt}@example.com");
+            let first = world.invite(acme(), &format!("first{attempt}")).await;
+            world.wake();
+            while !relay.recipients().contains(&address) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            world.invite(acme(), &format!("later{attempt}")).await;
+            let writer = world.store.system_write().await.unwrap();
+            world.wake();
+            while relay.accepted_for(&address).is_empty() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            let next = world.store.system_write();
+            writer.rollback().await;
+            let tx = next.await.unwrap();
+            let row = store::invites::find(tx.conn(), acme(), first.id).await.unwrap().unwrap();
+            tx.rollback().await;
+            if row.delivery == Delivery::Sent {
+                return;
+            }
+            assert!(attempt < 20, "{}", row.delivery);
+        }
+    });
+}
+
+#[test]
 fn poisoned_rows_at_the_head_of_the_queue_die_alone_and_hold_nobody_up() {
     in_world(|mut world, relay, other| async move {
         let poisoned = world.workspace(acme(), "Clinic\r\nBcc: victim@evil.test").await;

@@ -104,6 +104,7 @@ impl Stretch {
         let mut slowest_start = Duration::ZERO;
         for crash in 1..=self.crashes {
             self.write_and_kill(crash).await;
+            self.expire_leases().await;
             let since = Instant::now();
             self.server.serve();
             slowest_start = slowest_start.max(since.elapsed());
@@ -153,6 +154,12 @@ impl Stretch {
         for writer in writers {
             writer.await.unwrap();
         }
+    }
+
+    /// Spares the minute until the next server takes over the mails of one that is surely gone.
+    async fn expire_leases(&self) {
+        let rows = self.server.inspect().await;
+        rows.execute("UPDATE outbox SET lease_until = 0 WHERE state = 'leased'").await;
     }
 
     /// Waits until every mail owed has left or is no longer wanted.
