@@ -77,7 +77,7 @@ pub struct Mailer {
     landed: Vec<Ended>,
     /// Being written down, and kept until that is known to be done.
     settling: Vec<Ended>,
-    /// Claimed in the moment the server began to stop.
+    /// Claimed as the server began to stop.
     untried: Vec<Held>,
     after: Option<TenantId>,
     skew: i64,

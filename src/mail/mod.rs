@@ -13,6 +13,7 @@ mod round;
 mod schedule;
 mod settling;
 mod share;
+mod taken;
 #[cfg(test)]
 mod tests;
 pub mod transport;
@@ -21,6 +22,7 @@ mod words;
 pub use delivery::Deps;
 pub use handle::MailerHandle;
 pub use mailer::Mailer;
+pub use taken::TakenNotes;
 pub use transport::{
     Transports,
     memory::{Mail, Mailbox},

@@ -122,7 +122,7 @@ pub async fn now_and_skew(deps: &Deps, tx: &store::Tx) -> Result<(Millis, i64), 
     Ok((now, skew))
 }
 
-/// Renews leases, and queues mails again whose lease ran out. Ours are renewed first, so that a clock that
+/// Renews leases, and queues mails again whose lease ran out, with what is noted of them. Ours are renewed first, so that a clock that
 /// jumped does not make us take over from ourselves.
 async fn leases(deps: &Deps, round: &Round, done: &mut Done) -> Result<(), StoreError> {
     let now = done.now(deps);
@@ -133,9 +133,13 @@ async fn leases(deps: &Deps, round: &Round, done: &mut Done) -> Result<(), Store
     if round.renew.is_empty() && round.release.is_empty() && !abandoned && !compare {
         return Ok(());
     }
+    let taken = if abandoned { deps.taken.all().await } else { vec![] };
     let tx = deps.store.system_write().await?;
     let written = async {
         let (now, skew) = now_and_skew(deps, &tx).await?;
+        for lease in &taken {
+            store::outbox::note_taken(tx.conn(), *lease).await?;
+        }
         store::outbox::renew(tx.conn(), &round.renew, now.plus(LEASE)).await?;
         store::outbox::release(tx.conn(), &round.release).await?;
         if abandoned {
@@ -146,6 +150,7 @@ async fn leases(deps: &Deps, round: &Round, done: &mut Done) -> Result<(), Store
     }
     .await;
     done.skew = tx.end(written).await?;
+    deps.taken.forget(&taken).await;
     Ok(())
 }
 

@@ -10,6 +10,7 @@ use super::{delivery::Deps, round::now_and_skew};
 use crate::store::{
     StoreError,
     deliveries::{self, Settled},
+    outbox::Held,
 };
 
 /// What has been written down.
@@ -42,6 +43,8 @@ pub async fn settle(deps: &Deps, landed: Vec<(TenantId, Settled)>) -> Settlement
         match deps.store.bounded(settle_group(deps, &group)).await {
             Ok(skew) => {
                 done.skew = Some(skew);
+                let leases: Vec<Held> = group.values().flatten().map(|mail| mail.lease).collect();
+                deps.taken.forget(&leases).await;
                 done.written.extend(group.values().flatten().map(|mail| mail.lease.id));
             }
             Err(error) => tracing::warn!(%error, "what became of mails cannot be written down yet"),
