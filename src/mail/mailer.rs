@@ -170,7 +170,6 @@ impl Mailer {
         if self.ends_drained(ctx) {
             return;
         }
-        // after a failure the next poll tries again
         if !failed {
             self.settle(ctx);
         }
@@ -255,8 +254,7 @@ impl Mailer {
         });
         self.lanes.entry(lane.clone()).or_default().busy += 1;
         *self.busy.entry(tenant).or_default() += 1;
-        let flight = Flight { tenant, lane, task: task.abort_handle(), cut };
-        self.flying.insert(id, flight);
+        self.flying.insert(id, Flight { tenant, lane, task: task.abort_handle(), cut });
     }
 
     fn free(&mut self, tenant: TenantId, lane: &Lane) {
@@ -367,17 +365,17 @@ impl Handler<Back> for Mailer {
         if let Some((lane, usable)) = landed.lane {
             self.note_circuit(lane, usable);
         }
-        match landed.settled.class {
-            None if landed.settled.verdict == Verdict::Sent => {
-                metrics::counter!("usher_mail_sent_total").increment(1);
+        let Landed { tenant, settled, .. } = landed;
+        match settled.class {
+            None if settled.verdict == Verdict::Sent => {
+                metrics::counter!("usher_mail_sent_total").increment(1)
             }
             None => {}
             Some(class) => {
                 metrics::counter!("usher_mail_failed_total", "class" => class).increment(1);
-                tracing::warn!(mail = %landed.settled.lease.id, class, "a mail did not leave");
+                tracing::warn!(mail = %settled.lease.id, class, "a mail did not leave");
             }
         }
-        let Landed { tenant, settled, .. } = landed;
         self.landed.push(Ended { tenant, settled, slot: Some(flight.lane) });
         self.settle(ctx);
     }

@@ -5,6 +5,7 @@ mod mailing;
 mod queue;
 mod relay;
 mod sending;
+mod settling;
 
 use std::{
     future::Future,
