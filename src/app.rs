@@ -29,7 +29,7 @@ use crate::{
     invites::Invites,
     janitor,
     keys::Keys,
-    mail::{Deps, Mailbox, Mailer, MailerHandle, Transports, mailer},
+    mail::{Deps, Mailbox, Mailer, MailerHandle, TakenNotes, Transports, mailer},
     members::Members,
     store::{Store, StoreError, api_keys, migrate},
     telemetry,
@@ -286,7 +286,13 @@ async fn build(runtime: &Runtime, loaded: &Loaded) -> Result<Parts, StartError> 
     let mailbox = Mailbox::default();
     let transports = Arc::new(Transports::new(hello(&settings.server.base_url), mailbox.clone()));
     let mail_arbiter = actix::Arbiter::new();
-    let deps = Deps { store: store.clone(), registry: registry.clone(), transports, poll: mailer::POLL };
+    let deps = Deps {
+        store: store.clone(),
+        registry: registry.clone(),
+        transports,
+        taken: TakenNotes::beside(&settings.database),
+        poll: mailer::POLL,
+    };
     let mailer = Mailer::start_in(&mail_arbiter.handle(), deps);
 
     let wake = mailer.clone();

@@ -53,6 +53,8 @@ pub(super) struct Lane {
 struct LaneState {
     queue: VecDeque<Job>,
     actor: Option<Addr<TenantActor>>,
+    /// Whether the actor has been told of something that it has not taken yet.
+    told: bool,
     /// Number of the latest actor: an earlier one that ends late has nothing to say.
     started: u64,
 }
@@ -71,6 +73,7 @@ impl Lane {
     pub(super) fn take(&self, most: usize) -> Vec<Job> {
         let mut state = self.state();
         let count = state.queue.len().min(most);
+        state.told = count < state.queue.len();
         state.queue.drain(..count).collect()
     }
 
@@ -89,12 +92,17 @@ impl Lane {
         quiet
     }
 
-    /// Puts a job on the queue and tells the actor, which is started if there is none.
+    /// Puts a job on the queue and tells the actor, which is started if there is none. While it is busy one telling is
+    /// enough: it looks at the queue again by itself.
     fn enqueue(self: &Arc<Self>, job: Job, shared: &Arc<Shared>) {
         let mut state = self.state();
         state.queue.push_back(job);
         match &state.actor {
-            Some(actor) => actor.do_send(Wake),
+            Some(_) if state.told => {}
+            Some(actor) => {
+                actor.do_send(Wake);
+                state.told = true;
+            }
             None => self.start_actor(&mut state, shared),
         }
     }
@@ -117,9 +125,11 @@ impl Lane {
         let start = move |_: &mut _| TenantActor::new(lane, shared_with, number);
         let actor = TenantActor::start_in_arbiter(&shared.arbiter, start);
         actor.do_send(Wake);
-        state.actor = Some(actor);
+        (state.actor, state.told) = (Some(actor), true);
     }
 }
+
+type Batches = mpsc::UnboundedReceiver<(Vec<Job>, oneshot::Sender<Way>)>;
 
 /// Where batches are committed: by one writer for all tenants on SQLite, which has one writer anyway; each by
 /// itself on PostgreSQL, so that tenants share no fate.
@@ -137,7 +147,7 @@ impl Committer {
         }
         // unbounded, because admission has bounded what can be in it
         let (send, receive) = mpsc::unbounded_channel();
-        store.runtime().spawn(write_all(store.clone(), receive, max_batch));
+        start_writer(store.clone(), receive, max_batch);
         Self::Writer(send)
     }
 
@@ -153,22 +163,29 @@ impl Committer {
             }
             Self::Parallel(store, connections) => {
                 let (store, connections) = (store.clone(), connections.clone());
-                Box::pin(async move {
+                let committing = store.runtime().clone().spawn(async move {
                     let _permit = connections.acquire_owned().await;
                     batch::commit(&store, batch).await
-                })
+                });
+                Box::pin(async move { committing.await.unwrap_or(Way::Blocked) })
             }
         }
     }
 }
 
+/// Gives the SQLite writer a thread of its own, which waits for the disk and nobody else for it. It ends with the last
+/// clone of the lanes.
+fn start_writer(store: Store, batches: Batches, max_batch: usize) {
+    let runtime = store.runtime().clone();
+    let write = move || runtime.block_on(write_all(store, batches, max_batch));
+    if let Err(error) = std::thread::Builder::new().name("usher-writer".to_owned()).spawn(write) {
+        tracing::error!(%error, "no thread can be had for the writer");
+    }
+}
+
 /// The SQLite writer: merges the batches that wait, across tenants, up to the limit, and commits as soon as it
 /// is free. It waits for nothing to fill.
-async fn write_all(
-    store: Store,
-    mut batches: mpsc::UnboundedReceiver<(Vec<Job>, oneshot::Sender<Way>)>,
-    max_batch: usize,
-) {
+async fn write_all(store: Store, mut batches: Batches, max_batch: usize) {
     while let Some((mut jobs, done)) = batches.recv().await {
         let mut waiting = vec![done];
         while jobs.len() < max_batch {

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use actix::{Actor, AsyncContext, Context, Handler, Message};
+use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, Message, WrapFuture};
 
 use super::{
     batch::Way,
@@ -26,11 +26,6 @@ pub(super) struct TenantActor {
 #[rtype(result = "()")]
 pub(super) struct Wake;
 
-/// The batch is done.
-#[derive(Message)]
-#[rtype(result = "()")]
-struct Done;
-
 impl TenantActor {
     pub(super) fn new(lane: Arc<Lane>, shared: Arc<Shared>, number: u64) -> Self {
         metrics::gauge!("usher_tenant_actors").increment(1.0);
@@ -47,24 +42,14 @@ impl TenantActor {
         }
         self.busy = true;
         self.active = true;
-        let done = DoneOnDrop(ctx.address());
-        let committing = self.shared.committer.commit(batch);
-        let lane = self.lane.clone();
-        self.shared.store.runtime().spawn(async move {
-            if committing.await == Way::Blocked {
-                lane.turn_back();
+        let committing = self.shared.committer.commit(batch).into_actor(self);
+        ctx.spawn(committing.map(|way, actor, ctx| {
+            if way == Way::Blocked {
+                actor.lane.turn_back();
             }
-            drop(done);
-        });
-    }
-}
-
-/// Tells the actor that its batch is done, also when the task is torn down.
-struct DoneOnDrop(actix::Addr<TenantActor>);
-
-impl Drop for DoneOnDrop {
-    fn drop(&mut self) {
-        self.0.do_send(Done);
+            actor.busy = false;
+            actor.pump(ctx);
+        }));
     }
 }
 
@@ -93,15 +78,6 @@ impl Handler<Wake> for TenantActor {
     type Result = ();
 
     fn handle(&mut self, _: Wake, ctx: &mut Self::Context) {
-        self.pump(ctx);
-    }
-}
-
-impl Handler<Done> for TenantActor {
-    type Result = ();
-
-    fn handle(&mut self, _: Done, ctx: &mut Self::Context) {
-        self.busy = false;
         self.pump(ctx);
     }
 }

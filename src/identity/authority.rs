@@ -4,13 +4,13 @@
 use std::sync::Arc;
 
 use entity::{ApiKeyId, Role, UserId, WorkspaceId};
-use sea_orm::{ConnectionTrait, DbErr};
+use sea_orm::DbErr;
 
 use super::{Call, PrincipalKind};
 use crate::{
     config::settings,
     domain::{Host, Refusal, Standing},
-    store::users::Sighting,
+    store::{Rows, users::Sighting},
 };
 
 /// Who does it, in which tenant.
@@ -62,7 +62,7 @@ impl Authority {
     /// As any statement.
     pub async fn standing(
         &self,
-        conn: &impl ConnectionTrait,
+        conn: &impl Rows,
         workspace: Option<WorkspaceId>,
     ) -> Result<Standing, DbErr> {
         match self {

@@ -6,10 +6,10 @@ use crate::{
     config::settings,
     domain::{Host, Refusal, Standing, authority::Rule},
     identity::{Principal, PrincipalKind},
-    store::{members, users::Sighting},
+    store::{Rows, members, users::Sighting},
 };
 use entity::{Role, UserId, WorkspaceId};
-use sea_orm::{ConnectionTrait, DbErr};
+use sea_orm::DbErr;
 
 /// An authenticated call within a tenant.
 #[derive(Clone, Debug)]
@@ -34,7 +34,7 @@ impl Call {
     /// As any statement.
     pub async fn standing(
         &self,
-        conn: &impl ConnectionTrait,
+        conn: &impl Rows,
         workspace: Option<WorkspaceId>,
     ) -> Result<Standing, DbErr> {
         let mut standing = self.roles(conn, workspace).await?;
@@ -48,11 +48,7 @@ impl Call {
         Ok(standing)
     }
 
-    async fn roles(
-        &self,
-        conn: &impl ConnectionTrait,
-        workspace: Option<WorkspaceId>,
-    ) -> Result<Standing, DbErr> {
+    async fn roles(&self, conn: &impl Rows, workspace: Option<WorkspaceId>) -> Result<Standing, DbErr> {
         match (&self.principal.user, self.principal.kind) {
             (_, PrincipalKind::ServiceKey(_, role)) => Ok(Standing {
                 tenant: Some(role).filter(|_| self.principal.pinned_to == Some(self.tenant.id)),

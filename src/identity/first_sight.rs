@@ -7,14 +7,14 @@ use std::{sync::Arc, time::Duration};
 
 use entity::{TenantId, UserId, user};
 use moka::sync::Cache;
-use sea_orm::{ConnectionTrait, DbErr};
+use sea_orm::DbErr;
 
 use super::{Principal, PrincipalKind, UserIdentity};
 use crate::{
     config::settings::Tenant,
     domain::{EmailAddress, Refusal},
     store::{
-        Store,
+        Rows, Store,
         users::{self, Known, Sighting},
     },
 };
@@ -100,7 +100,7 @@ impl FirstSight {
 ///
 /// # Errors
 /// As any statement.
-pub async fn known(conn: &impl ConnectionTrait, user: &UserIdentity) -> Result<Known, DbErr> {
+pub async fn known(conn: &impl Rows, user: &UserIdentity) -> Result<Known, DbErr> {
     users::known(conn, &user.id, &user.issuer, &user.subject).await
 }
 

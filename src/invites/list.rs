@@ -13,7 +13,7 @@ use crate::{
     domain::{Permission, Refusal, Scope, cursor},
     identity::{Call, Principal},
     store::{
-        self,
+        self, Rows,
         invites::listing::{Listing, Part},
     },
 };
@@ -155,7 +155,7 @@ impl Begun {
     }
 
     /// Whether there is anything of these statuses, whatever else the list is narrowed by.
-    async fn sent_any(&self, conn: &impl sea_orm::ConnectionTrait) -> Result<bool, sea_orm::DbErr> {
+    async fn sent_any(&self, conn: &impl Rows) -> Result<bool, sea_orm::DbErr> {
         let filter = Filter { statuses: self.listing.filter.statuses.clone(), ..Filter::default() };
         let first = Listing { filter, after: None, skip: 0, limit: 1, ..self.listing.clone() };
         Ok(!store::invites::listing::list(conn, &first).await?.0.is_empty())

@@ -4,19 +4,19 @@
 use std::sync::Arc;
 
 use entity::{Role, TenantId, UserId, WorkspaceId};
-use sea_orm::{ConnectionTrait, DbErr};
+use sea_orm::DbErr;
 
 use crate::{
     config::settings,
     domain::{Permission, Scope, Standing},
     identity::{Principal, PrincipalKind},
-    store::{self, invites::listing::Part},
+    store::{self, Rows, invites::listing::Part},
 };
 
 /// Everything of these tenants that the caller may see: as system admin all; as somebody who reads a tenant or
 /// a workspace, theirs; and what they sent where they belong.
 pub(super) async fn reach(
-    conn: &impl ConnectionTrait,
+    conn: &impl Rows,
     principal: &Principal,
     tenants: &[Arc<settings::Tenant>],
 ) -> Result<Vec<Part>, DbErr> {

@@ -2,7 +2,6 @@
 //! made new.
 
 use entity::{Delivery, Millis, OutboxId, OutboxState, invite, outbox};
-use sea_orm::ConnectionTrait;
 
 use super::scope_of;
 use crate::{
@@ -10,12 +9,12 @@ use crate::{
     config::settings,
     domain::{MasterKeys, Refusal, Standing, clock::millis_of, random},
     identity::Authority,
-    store::{StoreError, api_keys, members},
+    store::{Rows, StoreError, api_keys, members},
 };
 
 /// Whether the inviter of record could send this invite, as it now is, at this moment. The operator always can.
 pub(super) async fn inviter_may_send(
-    conn: &impl ConnectionTrait,
+    conn: &impl Rows,
     tenant: &settings::Tenant,
     row: &invite::Model,
 ) -> Result<bool, StoreError> {
@@ -38,7 +37,7 @@ pub(super) fn set_inviter(row: &mut invite::Model, by: &Authority) {
 
 /// Makes them the inviter of record where the recorded one could not send the invite as it now is.
 pub(super) async fn take_over_if_needed(
-    conn: &impl ConnectionTrait,
+    conn: &impl Rows,
     by: &Authority,
     row: &mut invite::Model,
 ) -> Result<(), StoreError> {

@@ -5,7 +5,6 @@
 use std::sync::Arc;
 
 use entity::{AddressState, ApiKeyId, Millis, Role, TenantId, UserId, api_key, user};
-use sea_orm::ConnectionTrait;
 use secrecy::SecretString;
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -16,7 +15,7 @@ use crate::{
     config::settings,
     domain::{EmailAddress, Refusal},
     identity::{Call, OPERATOR_ISSUER, api_key as text},
-    store::{self, StoreError, events::NewEvent, users::Sighting},
+    store::{self, Rows, StoreError, events::NewEvent, users::Sighting},
 };
 
 /// Whom a key acts for.
@@ -138,7 +137,7 @@ impl CreateKey {
     /// Writes the row; the user comes back if they have yet to be written.
     async fn insert(
         &self,
-        conn: &impl ConnectionTrait,
+        conn: &impl Rows,
         now: Millis,
     ) -> Result<(api_key::Model, Option<Sighting>), StoreError> {
         let mut row = api_key::Model {
@@ -189,11 +188,7 @@ impl CreateKey {
 
     /// The longest-standing user with this verified address: a member of the tenant before anybody else. Users
     /// whom another tenant's issuer vouches for are passed by: their addresses are that tenant's word only.
-    async fn known(
-        &self,
-        conn: &impl ConnectionTrait,
-        email: &EmailAddress,
-    ) -> Result<Option<user::Model>, StoreError> {
+    async fn known(&self, conn: &impl Rows, email: &EmailAddress) -> Result<Option<user::Model>, StoreError> {
         let tenant = self.new.holder.tenant();
         if let Some(tenant) = tenant {
             for member in store::members::with_email(conn, tenant, email.norm()).await? {

@@ -10,6 +10,7 @@ use super::{
     letter::{self, Letter, Sender},
     render::{Invitation, Look, Unfit, render},
     schedule,
+    taken::TakenNotes,
     transport::{Lane, Outcome, Transports},
 };
 use crate::{
@@ -40,6 +41,8 @@ pub struct Deps {
     pub registry: Arc<Registry>,
     /// The ways out.
     pub transports: Arc<Transports>,
+    /// Which mails have left, ahead of what the database says.
+    pub taken: TakenNotes,
     /// How often what is due is looked for unasked; [`super::mailer::POLL`] in service.
     pub poll: Duration,
 }
@@ -141,10 +144,10 @@ impl Attempt<'_> {
     }
 
     /// Writes down at once, and alone, that the mail has left. Settling it waits for the tenant's lock, behind whatever
-    /// the tenant is doing; dying meanwhile would send it again. On SQLite both would wait for the same writer.
+    /// the tenant is doing; dying meanwhile would send it again.
     async fn note_taken(&self) {
         if !self.deps.store.is_postgres() {
-            return;
+            return self.deps.taken.note(self.lease).await;
         }
         let noting = async {
             let tx = self.deps.store.system_write().await?;

@@ -1,7 +1,7 @@
 //! The mailer: the actor that sees to it that every mail owed leaves. It decides what is due and keeps count of
 //! what is in flight; the work itself runs on the store's runtime and comes back as messages. A poll every
-//! second is the guarantee, wake-ups are hints. Nothing it knows is needed again after a crash: leases run out
-//! and others take over.
+//! second is the guarantee, wake-ups are hints. Rounds claim mails; beside them what has landed is written down at
+//! once. Nothing it knows is needed again after a crash: leases run out and others take over.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -24,6 +24,7 @@ use super::{
     delivery::{Deps, Landed, deliver},
     handle::MailerHandle,
     round::{Claimed, Done, Room, Round},
+    settling::{Settlement, settle},
     transport::Lane,
 };
 use crate::store::{
@@ -33,6 +34,8 @@ use crate::store::{
 
 /// The guarantee that what is due leaves.
 pub const POLL: Duration = Duration::from_secs(1);
+/// From a wake-up to the round that follows it.
+const GATHER: Duration = Duration::from_millis(25);
 /// How often leases of mails in flight are renewed; a third of their length.
 const RENEW: Duration = Duration::from_secs(20);
 const RECLAIM: Duration = Duration::from_secs(5);
@@ -52,6 +55,7 @@ pub(super) fn launch(arbiter: &ArbiterHandle, deps: &Deps, woken: &Arc<AtomicBoo
         busy: HashMap::new(),
         flying: HashMap::new(),
         landed: Vec::new(),
+        settling: Vec::new(),
         untried: Vec::new(),
         after: None,
         skew: 0,
@@ -71,9 +75,11 @@ pub struct Mailer {
     lanes: HashMap<Lane, LaneState>,
     busy: HashMap<TenantId, usize>,
     flying: HashMap<OutboxId, Flight>,
-    /// Ended, not yet written down.
-    landed: Vec<(TenantId, Settled)>,
-    /// Claimed in the moment the server began to stop.
+    /// Ended, to be written down.
+    landed: Vec<Ended>,
+    /// Being written down, and kept until that is known to be done.
+    settling: Vec<Ended>,
+    /// Claimed as the server began to stop.
     untried: Vec<Held>,
     after: Option<TenantId>,
     skew: i64,
@@ -94,12 +100,19 @@ struct LaneState {
 
 /// A mail being sent.
 struct Flight {
-    lease: Held,
     tenant: TenantId,
     lane: Lane,
     task: AbortHandle,
-    /// What is written down if it has to be cut off.
+    /// What is written down if it has to be cut off; its lease.
     cut: Settled,
+}
+
+/// A mail that has ended, this way or that.
+struct Ended {
+    tenant: TenantId,
+    settled: Settled,
+    /// Whose slot it keeps until writing it down has been tried: more mails than that cannot leave again.
+    slot: Option<Lane>,
 }
 
 impl Mailer {
@@ -109,6 +122,12 @@ impl Mailer {
         MailerHandle::new(arbiter.clone(), deps)
     }
 
+    /// Does what there is to do.
+    fn look(&mut self, ctx: &mut Context<Self>) {
+        self.settle(ctx);
+        self.pump(ctx);
+    }
+
     /// Starts a round, or has another follow the one under way.
     fn pump(&mut self, ctx: &mut Context<Self>) {
         if self.in_round {
@@ -116,27 +135,57 @@ impl Mailer {
             return;
         }
         (self.in_round, self.again) = (true, false);
-        let round = self.round();
-        // kept until the round is over: were it to vanish, nothing would be lost but time
-        let settling = round.landed.clone();
-        let deps = self.deps.clone();
+        let (round, deps) = (self.round(), self.deps.clone());
         let work = self.deps.store.runtime().spawn(async move { round.run(&deps).await });
-        ctx.spawn(work.into_actor(self).map(move |done, mailer, ctx| {
+        ctx.spawn(work.into_actor(self).map(|done, mailer, ctx| {
             mailer.in_round = false;
-            let lost = || Done { unsettled: settling, failed: true, ..Done::default() };
-            mailer.after_round(done.unwrap_or_else(|_| lost()), ctx);
+            mailer.after_round(done.unwrap_or_else(|_| Done { failed: true, ..Done::default() }), ctx);
         }));
+    }
+
+    /// Writes down what has landed, or leaves it to follow what is being written down.
+    fn settle(&mut self, ctx: &mut Context<Self>) {
+        if !self.settling.is_empty() || self.landed.is_empty() {
+            return;
+        }
+        self.settling = std::mem::take(&mut self.landed);
+        let landed = self.settling.iter().map(|ended| (ended.tenant, ended.settled.clone())).collect();
+        let deps = self.deps.clone();
+        let work = self.deps.store.runtime().spawn(async move { settle(&deps, landed).await });
+        ctx.spawn(work.into_actor(self).map(|done, mailer, ctx| {
+            mailer.after_settling(&done.unwrap_or_default(), ctx);
+        }));
+    }
+
+    fn after_settling(&mut self, done: &Settlement, ctx: &mut Context<Self>) {
+        let mut failed = false;
+        for mut ended in std::mem::take(&mut self.settling) {
+            if let Some(lane) = ended.slot.take() {
+                self.free(ended.tenant, &lane);
+            }
+            if !done.written.contains(&ended.settled.lease.id) {
+                failed = true;
+                self.landed.push(ended);
+            }
+        }
+        self.skew = done.skew.unwrap_or(self.skew);
+        if self.ends_drained(ctx) {
+            return;
+        }
+        if !failed {
+            self.settle(ctx);
+        }
+        self.pump(ctx);
     }
 
     fn round(&mut self) -> Round {
         let now = Instant::now();
         let due = |last: Option<Instant>, every| last.is_none_or(|last| now.duration_since(last) >= every);
         let mut round = Round { skew: self.skew, ..Round::default() };
-        round.landed = std::mem::take(&mut self.landed);
         round.release = std::mem::take(&mut self.untried);
         if due(Some(self.renewed), RENEW) {
             self.renewed = now;
-            round.renew = self.held(&round.landed);
+            round.renew = self.held();
         }
         if self.drain.is_some() {
             return round;
@@ -144,7 +193,7 @@ impl Mailer {
         if due(self.reclaimed, RECLAIM) {
             self.reclaimed = Some(now);
             round.reclaim = true;
-            round.renew = self.held(&round.landed);
+            round.renew = self.held();
         }
         if due(self.counted, COUNT) {
             self.counted = Some(now);
@@ -157,14 +206,16 @@ impl Mailer {
         round
     }
 
-    /// Leases of what is in flight or not yet written down.
-    fn held(&self, landed: &[(TenantId, Settled)]) -> Vec<Held> {
-        let flying = self.flying.values().map(|flight| flight.lease);
-        flying.chain(landed.iter().map(|(_, settled)| settled.lease)).collect()
+    /// Leases of what is in flight or not yet written down, in the order in which settling takes them too.
+    fn held(&self) -> Vec<Held> {
+        let flying = self.flying.values().map(|flight| flight.cut.lease);
+        let ended = self.landed.iter().chain(&self.settling).map(|ended| ended.settled.lease);
+        let mut held: Vec<Held> = flying.chain(ended).collect();
+        held.sort_unstable_by_key(|lease| lease.id);
+        held
     }
 
     fn after_round(&mut self, done: Done, ctx: &mut Context<Self>) {
-        self.landed.extend(done.unsettled);
         if !done.failed {
             (self.after, self.skew) = (done.after, done.skew);
         }
@@ -178,7 +229,9 @@ impl Mailer {
                 self.launch(mail, ctx);
             }
         }
-        self.end_if_drained(ctx);
+        if self.ends_drained(ctx) {
+            return;
+        }
         // after a failure the next poll tries again
         if !done.failed && (self.again || done.more || !self.untried.is_empty()) {
             self.pump(ctx);
@@ -203,18 +256,17 @@ impl Mailer {
         });
         self.lanes.entry(lane.clone()).or_default().busy += 1;
         *self.busy.entry(tenant).or_default() += 1;
-        let flight = Flight { lease, tenant, lane, task: task.abort_handle(), cut };
-        self.flying.insert(id, flight);
+        self.flying.insert(id, Flight { tenant, lane, task: task.abort_handle(), cut });
     }
 
-    fn free(&mut self, flight: &Flight) {
-        if let Some(lane) = self.lanes.get_mut(&flight.lane) {
+    fn free(&mut self, tenant: TenantId, lane: &Lane) {
+        if let Some(lane) = self.lanes.get_mut(lane) {
             lane.busy = lane.busy.saturating_sub(1);
         }
-        if let Some(busy) = self.busy.get_mut(&flight.tenant) {
+        if let Some(busy) = self.busy.get_mut(&tenant) {
             *busy = busy.saturating_sub(1);
             if *busy == 0 {
-                self.busy.remove(&flight.tenant);
+                self.busy.remove(&tenant);
             }
         }
     }
@@ -223,17 +275,19 @@ impl Mailer {
     fn cut_off(&mut self) {
         for (_, flight) in self.flying.drain() {
             flight.task.abort();
-            self.landed.push((flight.tenant, flight.cut));
+            let Flight { tenant, lane, cut, .. } = flight;
+            self.landed.push(Ended { tenant, settled: cut, slot: Some(lane) });
         }
     }
 
-    fn end_if_drained(&mut self, ctx: &mut Context<Self>) {
-        let idle = self.flying.is_empty() && !self.in_round;
+    /// Ends the mailer if it is to end and nothing is left to do.
+    fn ends_drained(&mut self, ctx: &mut Context<Self>) -> bool {
+        let idle = self.flying.is_empty() && self.settling.is_empty() && !self.in_round;
         let over = idle && self.landed.is_empty() && self.untried.is_empty();
-        if over && let Some(ended) = self.drain.take() {
-            let _ = ended.send(());
-            ctx.stop();
-        }
+        let Some(ended) = self.drain.take_if(|_| over) else { return false };
+        let _ = ended.send(());
+        ctx.stop();
+        true
     }
 
     /// Forgets lanes and relays that no tenant uses any more.
@@ -280,7 +334,7 @@ impl Actor for Mailer {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         self.woken.store(false, Ordering::Release);
-        ctx.run_interval(self.deps.poll, Self::pump);
+        ctx.run_interval(self.deps.poll, Self::look);
         self.pump(ctx);
     }
 }
@@ -293,9 +347,12 @@ pub(super) struct Wake;
 impl Handler<Wake> for Mailer {
     type Result = ();
 
+    /// What commits within the same moment is looked for once: under load there is a wake-up for every batch.
     fn handle(&mut self, _: Wake, ctx: &mut Self::Context) {
-        self.woken.store(false, Ordering::Release);
-        self.pump(ctx);
+        ctx.run_later(GATHER, |mailer, ctx| {
+            mailer.woken.store(false, Ordering::Release);
+            mailer.pump(ctx);
+        });
     }
 }
 
@@ -310,22 +367,22 @@ impl Handler<Back> for Mailer {
     fn handle(&mut self, Back(landed): Back, ctx: &mut Self::Context) {
         // cut off meanwhile: that has been written down, and this comes too late
         let Some(flight) = self.flying.remove(&landed.settled.lease.id) else { return };
-        self.free(&flight);
         if let Some((lane, usable)) = landed.lane {
             self.note_circuit(lane, usable);
         }
-        match landed.settled.class {
-            None if landed.settled.verdict == Verdict::Sent => {
-                metrics::counter!("usher_mail_sent_total").increment(1);
+        let Landed { tenant, settled, .. } = landed;
+        match settled.class {
+            None if settled.verdict == Verdict::Sent => {
+                metrics::counter!("usher_mail_sent_total").increment(1)
             }
             None => {}
             Some(class) => {
                 metrics::counter!("usher_mail_failed_total", "class" => class).increment(1);
-                tracing::warn!(mail = %landed.settled.lease.id, class, "a mail did not leave");
+                tracing::warn!(mail = %settled.lease.id, class, "a mail did not leave");
             }
         }
-        self.landed.push((landed.tenant, landed.settled));
-        self.pump(ctx);
+        self.landed.push(Ended { tenant, settled, slot: Some(flight.lane) });
+        self.settle(ctx);
     }
 }
 
@@ -341,8 +398,8 @@ impl Handler<Drain> for Mailer {
         self.drain = Some(ended);
         ctx.run_later(DRAIN, |mailer, ctx| {
             mailer.cut_off();
-            mailer.pump(ctx);
+            mailer.look(ctx);
         });
-        self.pump(ctx);
+        self.look(ctx);
     }
 }

@@ -11,7 +11,9 @@ pub mod render;
 pub mod requeue;
 mod round;
 mod schedule;
+mod settling;
 mod share;
+mod taken;
 #[cfg(test)]
 mod tests;
 pub mod transport;
@@ -20,6 +22,7 @@ mod words;
 pub use delivery::Deps;
 pub use handle::MailerHandle;
 pub use mailer::Mailer;
+pub use taken::TakenNotes;
 pub use transport::{
     Transports,
     memory::{Mail, Mailbox},

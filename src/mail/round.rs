@@ -1,9 +1,8 @@
-//! One round of the mailer's database work: write down what became of mails, keep the leases of those under
-//! way, take over what others dropped, and claim as many as there are free slots. Owns no state; the mailer
-//! says what to do and learns what came of it. Claiming and leases touch the outbox only and hold no tenant's
-//! lock; settling holds the lock of the tenants it settles for.
+//! One round of the mailer's database work: keep the leases of mails under way, take over what others dropped,
+//! and claim as many as there are free slots. Owns no state; the mailer says what to do and learns what came of
+//! it. It touches the outbox only and holds no tenant's lock.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use entity::{Millis, TenantId, outbox};
 use uuid::Uuid;
@@ -13,7 +12,6 @@ use crate::{
     domain::random,
     store::{
         self, StoreError,
-        deliveries::{self, Settled},
         outbox::{Backlog, Held, Lease, WALK},
     },
 };
@@ -28,8 +26,6 @@ const ENOUGH: usize = 64;
 /// What to do.
 #[derive(Debug, Default)]
 pub struct Round {
-    /// What became of mails, by tenant.
-    pub landed: Vec<(TenantId, Settled)>,
     /// Leases to keep while their mails are under way.
     pub renew: Vec<Held>,
     /// Leases to give back untried.
@@ -69,8 +65,6 @@ pub struct Claimed {
 /// What came of a round.
 #[derive(Debug, Default)]
 pub struct Done {
-    /// What could not be written down, to be tried again.
-    pub unsettled: Vec<(TenantId, Settled)>,
     /// Mails to be delivered now.
     pub claimed: Vec<Claimed>,
     /// Whose turn it was last.
@@ -87,10 +81,9 @@ pub struct Done {
 
 impl Round {
     /// Does it. Errors are logged; what they leave undone comes round again.
-    pub async fn run(mut self, deps: &Deps) -> Done {
+    pub async fn run(self, deps: &Deps) -> Done {
         let mut done = Done { skew: self.skew, ..Done::default() };
         done.after = self.claim.as_ref().and_then(|room| room.after);
-        settle(deps, std::mem::take(&mut self.landed), &mut done).await;
         let written = deps.store.bounded(leases(deps, &self, &mut done)).await;
         if let Err(error) = written {
             done.complain("renewing", &error);
@@ -123,61 +116,13 @@ impl Done {
 
 /// Now by the clock that decides, and how far it is ahead of ours: both read in one go, since a test clock that
 /// is moved in between would look like a skew.
-async fn now_and_skew(deps: &Deps, tx: &store::Tx) -> Result<(Millis, i64), StoreError> {
+pub async fn now_and_skew(deps: &Deps, tx: &store::Tx) -> Result<(Millis, i64), StoreError> {
     let now = tx.now().await?;
     let skew = if deps.store.is_postgres() { now.0.saturating_sub(deps.store.clock().now().0) } else { 0 };
     Ok((now, skew))
 }
 
-/// One transaction for all tenants on SQLite, which has one writer anyway; one each on PostgreSQL, where a
-/// tenant whose lock is taken must not hold up the others.
-async fn settle(deps: &Deps, landed: Vec<(TenantId, Settled)>, done: &mut Done) {
-    let mut by_tenant: BTreeMap<TenantId, Vec<Settled>> = BTreeMap::new();
-    for (tenant, settled) in landed {
-        by_tenant.entry(tenant).or_default().push(settled);
-    }
-    if by_tenant.is_empty() {
-        return;
-    }
-    let groups: Vec<BTreeMap<TenantId, Vec<Settled>>> = if deps.store.is_postgres() {
-        by_tenant.into_iter().map(|one| BTreeMap::from([one])).collect()
-    } else {
-        vec![by_tenant]
-    };
-    for group in groups {
-        match deps.store.bounded(settle_group(deps, &group)).await {
-            Ok(skew) => done.skew = skew,
-            Err(error) => {
-                done.complain("settling", &error);
-                let again =
-                    group.into_iter().flat_map(|(tenant, all)| all.into_iter().map(move |one| (tenant, one)));
-                done.unsettled.extend(again);
-            }
-        }
-    }
-}
-
-async fn settle_group(deps: &Deps, group: &BTreeMap<TenantId, Vec<Settled>>) -> Result<i64, StoreError> {
-    let tenants: Vec<TenantId> = group.keys().copied().collect();
-    let tx = deps.store.tenants_write(&tenants).await?;
-    let settled = async {
-        let (now, skew) = now_and_skew(deps, &tx).await?;
-        for (tenant, mails) in group {
-            let held = deliveries::settle(tx.conn(), *tenant, now, mails).await?;
-            if held < mails.len() {
-                tracing::warn!(
-                    lost = mails.len() - held,
-                    "leases were taken over before their mails were settled"
-                );
-            }
-        }
-        Ok(skew)
-    }
-    .await;
-    tx.end(settled).await
-}
-
-/// Renews leases, and queues mails again whose lease ran out. Ours are renewed first, so that a clock that
+/// Renews leases, and queues mails again whose lease ran out, with what is noted of them. Ours are renewed first, so that a clock that
 /// jumped does not make us take over from ourselves.
 async fn leases(deps: &Deps, round: &Round, done: &mut Done) -> Result<(), StoreError> {
     let now = done.now(deps);
@@ -188,9 +133,13 @@ async fn leases(deps: &Deps, round: &Round, done: &mut Done) -> Result<(), Store
     if round.renew.is_empty() && round.release.is_empty() && !abandoned && !compare {
         return Ok(());
     }
+    let taken = if abandoned { deps.taken.all().await } else { vec![] };
     let tx = deps.store.system_write().await?;
     let written = async {
         let (now, skew) = now_and_skew(deps, &tx).await?;
+        for lease in &taken {
+            store::outbox::note_taken(tx.conn(), *lease).await?;
+        }
         store::outbox::renew(tx.conn(), &round.renew, now.plus(LEASE)).await?;
         store::outbox::release(tx.conn(), &round.release).await?;
         if abandoned {
@@ -201,6 +150,7 @@ async fn leases(deps: &Deps, round: &Round, done: &mut Done) -> Result<(), Store
     }
     .await;
     done.skew = tx.end(written).await?;
+    deps.taken.forget(&taken).await;
     Ok(())
 }
 

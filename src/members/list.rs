@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use entity::{Millis, TenantId, UserId};
-use sea_orm::{ConnectionTrait, DbErr};
+use sea_orm::DbErr;
 
 pub use crate::store::members::Member;
 
@@ -12,7 +12,7 @@ use super::Members;
 use crate::{
     domain::{Refusal, Scope},
     identity::Call,
-    store::{self, members::ListMembers},
+    store::{self, Rows, members::ListMembers},
 };
 
 /// Where a list of members goes on: behind the last one shown, who may be gone by then. Opaque to clients.
@@ -60,7 +60,7 @@ pub async fn one(members: &Members, tenant: TenantId, scope: Scope, user: UserId
 /// One member, if they are one.
 pub(super) async fn member(
     members: &Members,
-    conn: &impl ConnectionTrait,
+    conn: &impl Rows,
     tenant: TenantId,
     scope: Scope,
     user: &UserId,

@@ -1,17 +1,47 @@
-//! What the statements of a write transaction go through, on either engine, and how many there were: a statement is a
-//! round trip on PostgreSQL, so their number is what a command costs there.
+//! What statements go through, on either engine: those of a write transaction, which are counted (one is a round trip on
+//! PostgreSQL, so their number is what a command costs there), and those that only read.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    future::Future,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use sea_orm::{
-    ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, ExecResult, ProxyRow, QueryResult, Statement,
-    TransactionTrait, prelude::async_trait::async_trait,
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, EntityTrait, ExecResult,
+    FromQueryResult, ProxyRow, QueryResult, Statement, TransactionTrait, prelude::async_trait::async_trait,
 };
 
-use super::sqlite::Writing;
+use super::sqlite::{Asking, Table, Writing};
+
+/// A connection that gives whole rows of a table, on SQLite without the names and copies that the ORM's own rows need.
+pub trait Rows: ConnectionTrait {
+    /// All rows of a statement that gives the columns of a table, each once and in their order.
+    ///
+    /// # Errors
+    /// As any statement.
+    fn rows<E: Table>(
+        &self,
+        statement: Statement,
+    ) -> impl Future<Output = Result<Vec<<E as EntityTrait>::Model>, DbErr>> + Send;
+
+    /// The first of them.
+    ///
+    /// # Errors
+    /// As any statement.
+    fn row<E: Table>(
+        &self,
+        statement: Statement,
+    ) -> impl Future<Output = Result<Option<<E as EntityTrait>::Model>, DbErr>> + Send {
+        async { Ok(self.rows::<E>(statement).await?.into_iter().next()) }
+    }
+}
+
+fn models<E: EntityTrait>(rows: &[QueryResult]) -> Result<Vec<E::Model>, DbErr> {
+    rows.iter().map(|row| E::Model::from_query_result(row, "")).collect()
+}
 
 /// The open transaction, or a savepoint in it.
 pub struct Conn {
@@ -120,5 +150,83 @@ impl ConnectionTrait for Conn {
                 Ok(rows.into_iter().map(ProxyRow::into).collect())
             }
         }
+    }
+}
+
+impl Rows for Conn {
+    async fn rows<E: Table>(&self, statement: Statement) -> Result<Vec<<E as EntityTrait>::Model>, DbErr> {
+        self.count(&statement.sql);
+        match &self.side {
+            Side::Postgres(tx) => models::<E>(&tx.query_all_raw(statement).await?),
+            Side::Sqlite(writing) => writing.rows::<E>(&statement),
+        }
+    }
+}
+
+/// What asks outside of any transaction.
+pub struct Reading(pub(super) Asked);
+
+pub(super) enum Asked {
+    /// The pool.
+    Postgres(DatabaseConnection),
+    /// A connection of its own.
+    Sqlite(Asking),
+}
+
+#[async_trait]
+impl ConnectionTrait for Reading {
+    fn get_database_backend(&self) -> DbBackend {
+        match &self.0 {
+            Asked::Postgres(_) => DbBackend::Postgres,
+            Asked::Sqlite(_) => DbBackend::Sqlite,
+        }
+    }
+
+    async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
+        match &self.0 {
+            Asked::Postgres(pool) => pool.execute_raw(statement).await,
+            Asked::Sqlite(asking) => Ok(asking.execute(&statement)?.into()),
+        }
+    }
+
+    async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
+        match &self.0 {
+            Asked::Postgres(pool) => pool.execute_unprepared(sql).await,
+            Asked::Sqlite(asking) => {
+                Ok(asking.execute(&Statement::from_string(DbBackend::Sqlite, sql))?.into())
+            }
+        }
+    }
+
+    async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
+        match &self.0 {
+            Asked::Postgres(pool) => pool.query_one_raw(statement).await,
+            Asked::Sqlite(asking) => Ok(asking.query(&statement, 1)?.into_iter().next().map(ProxyRow::into)),
+        }
+    }
+
+    async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
+        match &self.0 {
+            Asked::Postgres(pool) => pool.query_all_raw(statement).await,
+            Asked::Sqlite(asking) => {
+                Ok(asking.query(&statement, usize::MAX)?.into_iter().map(ProxyRow::into).collect())
+            }
+        }
+    }
+}
+
+impl Rows for Reading {
+    async fn rows<E: Table>(&self, statement: Statement) -> Result<Vec<<E as EntityTrait>::Model>, DbErr> {
+        match &self.0 {
+            Asked::Postgres(pool) => models::<E>(&pool.query_all_raw(statement).await?),
+            Asked::Sqlite(asking) => asking.rows::<E>(&statement),
+        }
+    }
+}
+
+/// Whoever looks into a database reads as the ORM does.
+impl Rows for DatabaseConnection {
+    async fn rows<E: Table>(&self, statement: Statement) -> Result<Vec<<E as EntityTrait>::Model>, DbErr> {
+        models::<E>(&self.query_all_raw(statement).await?)
     }
 }

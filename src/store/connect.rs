@@ -67,7 +67,6 @@ impl Purpose {
 /// What a store works with.
 pub(super) struct Connections {
     pub(super) write: Write,
-    pub(super) read: DatabaseConnection,
     pub(super) health: Health,
 }
 
@@ -81,32 +80,26 @@ pub(super) enum Write {
 pub(super) async fn open(settings: &settings::Database, purpose: Purpose) -> Result<Connections, StoreError> {
     let url = settings.url.expose_secret();
     if url.starts_with("sqlite:") {
-        let (write, read) = open_sqlite(url, settings.max_connections, purpose).await?;
-        Ok(Connections { write, read, health: Health::new(None) })
+        let write = open_sqlite(url, settings.max_connections, purpose)?;
+        Ok(Connections { write, health: Health::new(None) })
     } else {
         let health = Health::new(Some(purpose.silence()));
         let pool = open_postgres(url, settings.max_connections, purpose, &health).await?;
-        Ok(Connections { write: Write::Postgres(pool.clone()), read: pool, health })
+        Ok(Connections { write: Write::Postgres(pool), health })
     }
 }
 
 /// The writer and the readers.
-async fn open_sqlite(
-    url: &str,
-    connections: u32,
-    purpose: Purpose,
-) -> Result<(Write, DatabaseConnection), StoreError> {
+fn open_sqlite(url: &str, connections: u32, purpose: Purpose) -> Result<Write, StoreError> {
     let file = prepared_file(url)?;
     let (turn, lock) = (ACQUIRE_WAIT, purpose.lock_wait());
-    let opened = async {
+    let opened = || {
         // the writer first: it makes the file and its WAL, which read-only connections cannot
         let writer = Writer::open(&file, Patience { turn, lock, statement: purpose.statement_limit() })?;
         let most = usize::try_from(connections).unwrap_or(2).max(2);
-        let readers = Readers::open(&file, most, lock, turn)?;
-        let read = readers.database().await?;
-        Ok((Write::Sqlite(writer, readers), read))
+        Ok(Write::Sqlite(writer, Readers::open(&file, most, lock, turn)?))
     };
-    opened.await.map_err(|error: DbErr| cannot_open(&file, &error))
+    opened().map_err(|error: DbErr| cannot_open(&file, &error))
 }
 
 /// The file that the address names, its folder made.

@@ -5,12 +5,14 @@
 use entity::{Delivery, InviteId, Millis, OutboxId, OutboxState, TenantId, WorkspaceId, invite, outbox};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DbErr, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect,
-    sea_query::Expr,
+    QueryTrait, Value, sea_query::Expr,
 };
 
 use super::{
+    Rows,
     events::{self, NewEvent},
-    outbox::{Held, ending, number},
+    outbox::{Held, ending, ending_values, number},
+    text::Text,
 };
 
 /// What becomes of a mail.
@@ -57,7 +59,7 @@ pub struct Settled {
 /// # Errors
 /// As any statement; nothing is settled then.
 pub async fn settle(
-    conn: &impl ConnectionTrait,
+    conn: &impl Rows,
     tenant: TenantId,
     now: Millis,
     mails: &[Settled],
@@ -79,6 +81,17 @@ pub async fn settle(
 }
 
 async fn end_lease(conn: &impl ConnectionTrait, now: Millis, mail: &Settled) -> Result<bool, DbErr> {
+    if mail.verdict == Verdict::Sent && mail.class.is_none() {
+        static SENT: Text = Text::new();
+        let (at, nothing) = (Some(now), Value::String(None));
+        let values = ending_values(mail.lease, OutboxState::Sent, [at.into(), nothing]);
+        let sent = SENT.with(conn, values, |engine| ended_as(now, mail).build(engine));
+        return Ok(conn.execute_raw(sent).await?.rows_affected() == 1);
+    }
+    Ok(ended_as(now, mail).exec(conn).await?.rows_affected == 1)
+}
+
+fn ended_as(now: Millis, mail: &Settled) -> sea_orm::UpdateMany<outbox::Entity> {
     let update = match mail.verdict {
         Verdict::Sent => {
             ending(mail.lease, OutboxState::Sent).col_expr(outbox::Column::SentAt, Expr::value(Some(now)))
@@ -92,9 +105,7 @@ async fn end_lease(conn: &impl ConnectionTrait, now: Millis, mail: &Settled) -> 
         Verdict::Bounced | Verdict::Failed => ending(mail.lease, OutboxState::Dead),
         Verdict::Cancelled => ending(mail.lease, OutboxState::Cancelled),
     };
-    let class = mail.class.map(str::to_owned);
-    let done = update.col_expr(outbox::Column::LastError, Expr::value(class)).exec(conn).await?;
-    Ok(done.rows_affected == 1)
+    update.col_expr(outbox::Column::LastError, Expr::value(mail.class.map(str::to_owned)))
 }
 
 fn delivery_of(verdict: Verdict) -> Delivery {
@@ -132,7 +143,7 @@ fn event_of(mail: &Settled, anew: bool) -> Option<NewEvent> {
 /// Whether the invite does not show yet that this mail, its latest, stands so. Asked only where it makes a
 /// difference to what is told.
 async fn turns_to(
-    conn: &impl ConnectionTrait,
+    conn: &impl Rows,
     tenant: TenantId,
     invite: InviteId,
     number: i32,
@@ -157,15 +168,19 @@ pub async fn set_delivery(
     delivery: Delivery,
     detail: Option<&str>,
 ) -> Result<(), DbErr> {
-    invite::Entity::update_many()
-        .col_expr(invite::Column::Delivery, Expr::value(delivery))
-        .col_expr(invite::Column::DeliveryDetail, Expr::value(detail.map(str::to_owned)))
-        .filter(invite::Column::Id.eq(invite))
-        .filter(invite::Column::TenantId.eq(tenant))
-        .filter(invite::Column::Mails.eq(number))
-        .exec(conn)
-        .await?;
-    Ok(())
+    static SET: Text = Text::new();
+    let detail = detail.map(str::to_owned);
+    let values = [delivery.into(), detail.clone().into(), invite.into(), tenant.into(), number.into()];
+    let set = SET.with(conn, values, |engine| {
+        invite::Entity::update_many()
+            .col_expr(invite::Column::Delivery, Expr::value(delivery))
+            .col_expr(invite::Column::DeliveryDetail, Expr::value(detail))
+            .filter(invite::Column::Id.eq(invite))
+            .filter(invite::Column::TenantId.eq(tenant))
+            .filter(invite::Column::Mails.eq(number))
+            .build(engine)
+    });
+    conn.execute_raw(set).await.map(drop)
 }
 
 /// Shows that the mail of an invite that has ended will not leave.

@@ -3,10 +3,11 @@
 
 use entity::{InviteId, Millis, TenantId, WorkspaceId, event, tenant};
 use sea_orm::{
-    ActiveValue::Set,
     ColumnTrait, ConnectionTrait, DbErr, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect,
     sea_query::{Expr, Query},
 };
+
+use super::text::{Inserts, Text};
 
 /// An event about to be numbered.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,35 +37,37 @@ pub async fn append(
     if events.is_empty() {
         return Ok(());
     }
+    static NUMBER: Text = Text::new();
+    static INSERTS: Inserts = Inserts::new();
     let count = i64::try_from(events.len()).unwrap_or(i64::MAX);
-    let number = Query::update()
-        .table(tenant::Entity)
-        .value(tenant::Column::EventSeq, Expr::col(tenant::Column::EventSeq).add(count))
-        .and_where(tenant::Column::Id.eq(tenant))
-        .returning_col(tenant::Column::EventSeq)
-        .to_owned();
-    let row = conn.query_one(&number).await?;
+    let number = NUMBER.with(conn, [count.into(), tenant.into()], |engine| {
+        let update = Query::update()
+            .table(tenant::Entity)
+            .value(tenant::Column::EventSeq, Expr::col(tenant::Column::EventSeq).add(count))
+            .and_where(tenant::Column::Id.eq(tenant))
+            .returning_col(tenant::Column::EventSeq)
+            .to_owned();
+        engine.build(&update)
+    });
+    let row = conn.query_one_raw(number).await?;
     let row = row.ok_or_else(|| DbErr::RecordNotFound(format!("tenant {tenant}")))?;
     let last: i64 = row.try_get_by_index(0)?;
     let first = last - count + 1;
-    let rows: Vec<event::ActiveModel> = events
+    let rows = events
         .into_iter()
         .zip(first..)
-        .map(|(new, seq)| event::ActiveModel {
-            tenant_id: Set(tenant),
-            seq: Set(seq),
-            kind: Set(new.kind.to_owned()),
-            invite_id: Set(new.invite_id),
-            workspace_id: Set(new.workspace_id),
-            actor: Set(new.actor),
-            data: Set(new.data.map(|data| data.to_string())),
-            at: Set(at),
+        .map(|(new, seq)| event::Model {
+            tenant_id: tenant,
+            seq,
+            kind: new.kind.to_owned(),
+            invite_id: new.invite_id,
+            workspace_id: new.workspace_id,
+            actor: new.actor,
+            data: new.data.map(|data| data.to_string()),
+            at,
         })
         .collect();
-    for chunk in super::constant_chunks(rows) {
-        event::Entity::insert_many(chunk).exec_without_returning(conn).await?;
-    }
-    Ok(())
+    INSERTS.add::<event::Entity>(conn, rows, None).await.map(drop)
 }
 
 /// The events of one invite, oldest first, at most ten thousand: more than anybody reads, and not more than a

@@ -4,20 +4,25 @@
 
 use entity::{Millis, idempotency_record};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
-    QueryTrait,
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
     sea_query::{LockBehavior, LockType},
+};
+
+use super::{
+    Rows,
+    text::{Inserts, Text},
 };
 
 /// The record of this id, also one past its end.
 ///
 /// # Errors
 /// As any statement.
-pub async fn find(
-    conn: &impl ConnectionTrait,
-    id: &[u8],
-) -> Result<Option<idempotency_record::Model>, DbErr> {
-    idempotency_record::Entity::find_by_id(id.to_vec()).one(conn).await
+pub async fn find(conn: &impl Rows, id: &[u8]) -> Result<Option<idempotency_record::Model>, DbErr> {
+    static FIND: Text = Text::new();
+    let found = FIND.with(conn, [id.to_vec().into()], |engine| {
+        idempotency_record::Entity::find_by_id(id.to_vec()).build(engine)
+    });
+    conn.row::<idempotency_record::Entity>(found).await
 }
 
 /// Keeps an answer; there must be none of this id.
@@ -25,8 +30,8 @@ pub async fn find(
 /// # Errors
 /// As any statement; a unique constraint where another transaction was first.
 pub async fn insert(conn: &impl ConnectionTrait, row: idempotency_record::Model) -> Result<(), DbErr> {
-    idempotency_record::Entity::insert(row.into_active_model()).exec_without_returning(conn).await?;
-    Ok(())
+    static INSERTS: Inserts = Inserts::new();
+    INSERTS.add::<idempotency_record::Entity>(conn, vec![row], None).await.map(drop)
 }
 
 /// Forgets one that no longer counts.

@@ -3,11 +3,25 @@
 
 use entity::{Millis, TenantId, limit_counter};
 use sea_orm::{
-    ActiveValue::Set,
-    ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, ExprTrait, QueryFilter, QuerySelect,
-    QueryTrait,
+    ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, ExprTrait, InsertMany,
+    IntoActiveModel, Iterable, ModelTrait, QueryFilter, QuerySelect, QueryTrait,
     sea_query::{Expr, LockBehavior, LockType, OnConflict},
 };
+
+use super::{Rows, text::Text};
+
+/// Counters that one command may have.
+const MOST_KINDS: usize = 4;
+
+/// What one command adds to each of its counters.
+const MORE: i64 = 1;
+
+/// The texts of one statement for so many counters.
+type Kinds = [Text; MOST_KINDS + 1];
+
+fn text_of<'a>(texts: &'a Kinds, counters: &[&Counter]) -> Result<&'a Text, DbErr> {
+    texts.get(counters.len()).ok_or_else(|| DbErr::Custom("more counters than there are kinds".to_owned()))
+}
 
 /// What is counted, whose, and in which window.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,7 +57,7 @@ impl Counter {
 /// # Errors
 /// As any statement.
 pub async fn used(
-    conn: &impl ConnectionTrait,
+    conn: &impl Rows,
     tenant: TenantId,
     counters: &[&Counter],
     now: Millis,
@@ -51,14 +65,22 @@ pub async fn used(
     if counters.is_empty() {
         return Ok(Vec::new());
     }
-    let any = counters.iter().fold(Condition::any(), |any, counter| {
-        let one = Condition::all()
-            .add(limit_counter::Column::Kind.eq(counter.kind))
-            .add(limit_counter::Column::Subject.eq(counter.subject.as_str()))
-            .add(limit_counter::Column::WindowStart.gte(Millis(counter.start(now) - counter.window)));
-        any.add(one.add(limit_counter::Column::TenantId.eq(tenant)))
+    static USED: Kinds = [const { Text::new() }; MOST_KINDS + 1];
+    let since = |counter: &Counter| Millis(counter.start(now) - counter.window);
+    let values = counters.iter().flat_map(|counter| {
+        [counter.kind.into(), counter.subject.as_str().into(), since(counter).into(), tenant.into()]
     });
-    let rows = limit_counter::Entity::find().filter(any).all(conn).await?;
+    let found = text_of(&USED, counters)?.with(conn, values, |engine| {
+        let any = counters.iter().fold(Condition::any(), |any, counter| {
+            let one = Condition::all()
+                .add(limit_counter::Column::Kind.eq(counter.kind))
+                .add(limit_counter::Column::Subject.eq(counter.subject.as_str()))
+                .add(limit_counter::Column::WindowStart.gte(since(counter)));
+            any.add(one.add(limit_counter::Column::TenantId.eq(tenant)))
+        });
+        limit_counter::Entity::find().filter(any).build(engine)
+    });
+    let rows = conn.rows::<limit_counter::Entity>(found).await?;
     Ok(counters.iter().map(|counter| counter.used(&rows, now)).collect())
 }
 
@@ -75,13 +97,22 @@ pub async fn count(
     if counters.is_empty() {
         return Ok(());
     }
-    let rows = counters.iter().map(|counter| limit_counter::ActiveModel {
-        tenant_id: Set(tenant),
-        kind: Set(counter.kind.to_owned()),
-        subject: Set(counter.subject.clone()),
-        window_start: Set(Millis(counter.start(now))),
-        used: Set(1),
-    });
+    static COUNT: Kinds = [const { Text::new() }; MOST_KINDS + 1];
+    let row = |counter: &Counter| limit_counter::Model {
+        tenant_id: tenant,
+        kind: counter.kind.to_owned(),
+        subject: counter.subject.clone(),
+        window_start: Millis(counter.start(now)),
+        used: MORE,
+    };
+    let rows: Vec<_> = counters.iter().map(|counter| row(counter)).collect();
+    let values = rows.iter().flat_map(|row| limit_counter::Column::iter().map(|column| row.get(column)));
+    let values = values.chain([MORE.into()]);
+    let count = text_of(&COUNT, counters)?.with(conn, values, |engine| counting(&rows).build(engine));
+    conn.execute_raw(count).await.map(drop)
+}
+
+fn counting(rows: &[limit_counter::Model]) -> InsertMany<limit_counter::ActiveModel> {
     let more = OnConflict::columns([
         limit_counter::Column::TenantId,
         limit_counter::Column::Kind,
@@ -90,11 +121,11 @@ pub async fn count(
     ])
     .value(
         limit_counter::Column::Used,
-        Expr::col((limit_counter::Entity, limit_counter::Column::Used)).add(1),
+        Expr::col((limit_counter::Entity, limit_counter::Column::Used)).add(MORE),
     )
     .to_owned();
-    limit_counter::Entity::insert_many(rows).on_conflict(more).exec_without_returning(conn).await?;
-    Ok(())
+    let rows = rows.iter().map(|row| row.clone().into_active_model().reset_all());
+    limit_counter::Entity::insert_many(rows).on_conflict(more)
 }
 
 /// Which counter, without how much was counted.

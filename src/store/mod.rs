@@ -24,22 +24,27 @@ mod sqlite;
 pub mod tenants;
 #[cfg(test)]
 mod tests;
+mod text;
 pub mod tx;
 pub mod users;
 pub mod workspaces;
 
 use std::{future::Future, sync::Arc};
 
-use sea_orm::{DatabaseConnection, DbErr};
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr, Statement};
 use secrecy::ExposeSecret;
 use tokio::runtime::Handle;
 
 use self::{
     commits::Commits,
-    conn::Statements,
+    conn::{Asked, Statements},
     connect::{Connections, Purpose, Write},
 };
-pub use self::{conn::Conn, error::StoreError, tx::Tx};
+pub use self::{
+    conn::{Conn, Reading, Rows},
+    error::StoreError,
+    tx::Tx,
+};
 use crate::{config::settings, domain::Clock};
 
 /// The file of a SQLite database, for whoever looks after it; `None` for PostgreSQL.
@@ -70,9 +75,7 @@ pub struct Store {
 }
 
 struct Inner {
-    /// SQLite: read-only connections; PostgreSQL: the one pool.
-    read: DatabaseConnection,
-    /// SQLite: the one writing connection; PostgreSQL: the same pool.
+    /// SQLite: the one writing connection, and those that only read; PostgreSQL: the one pool.
     write: Write,
     runtime: Handle,
     clock: Clock,
@@ -117,10 +120,10 @@ impl Store {
     ) -> Result<Self, StoreError> {
         let settings = settings.clone();
         let opened = runtime.spawn(async move { connect::open(&settings, purpose).await }).await;
-        let Connections { write, read, health } =
+        let Connections { write, health } =
             opened.map_err(|_| StoreError::unreachable("connecting failed"))??;
         let (commits, statements) = (Commits::default(), Statements::default());
-        Ok(Self { inner: Arc::new(Inner { read, write, runtime, clock, commits, statements, health }) })
+        Ok(Self { inner: Arc::new(Inner { write, runtime, clock, commits, statements, health }) })
     }
 
     /// The runtime that all database and SMTP futures run on.
@@ -165,22 +168,32 @@ impl Store {
         }
     }
 
-    /// Runs a read on the store's runtime, outside any transaction.
+    /// Runs a read outside of any transaction: on the store's runtime, where it waits for PostgreSQL; on a thread that
+    /// may block, where it reads the file of SQLite.
     ///
     /// # Errors
     /// As the read; [`StoreError::Unavailable`] while the runtime ends.
     pub async fn read<T, F, Fut>(&self, read: F) -> Result<T, StoreError>
     where
-        F: FnOnce(DatabaseConnection) -> Fut + Send + 'static,
+        F: FnOnce(Reading) -> Fut + Send + 'static,
         Fut: Future<Output = Result<T, DbErr>> + Send,
         T: Send + 'static,
     {
-        let (connection, health) = (self.inner.read.clone(), self.inner.health.clone());
-        self.inner
-            .runtime
-            .spawn(async move { health.within(2, async { Ok(read(connection).await?) }).await })
-            .await
-            .map_err(|_| StoreError::unavailable("the server is stopping"))?
+        let (runtime, health) = (self.inner.runtime.clone(), self.inner.health.clone());
+        let reading = match &self.inner.write {
+            Write::Postgres(pool) => {
+                let pool = Reading(Asked::Postgres(pool.clone()));
+                runtime.spawn(async move { health.within(2, async { Ok(read(pool).await?) }).await })
+            }
+            Write::Sqlite(_, readers) => {
+                let (turn, within) = (readers.turn().await?, runtime.clone());
+                runtime.spawn_blocking(move || {
+                    let asking = Reading(Asked::Sqlite(turn.take()?));
+                    Ok(within.block_on(read(asking))?)
+                })
+            }
+        };
+        reading.await.map_err(|_| StoreError::unavailable("the server is stopping"))?
     }
 
     /// Waits for work in transactions that no command limits, such as the mailer's, a few seconds at most: a connection
@@ -200,7 +213,11 @@ impl Store {
     /// # Errors
     /// [`StoreError::Unavailable`].
     pub async fn ping(&self) -> Result<(), StoreError> {
-        self.read(|db| async move { db.ping().await }).await
+        self.read(|db| async move {
+            let one = Statement::from_string(db.get_database_backend(), "SELECT 1");
+            db.query_one_raw(one).await.map(drop)
+        })
+        .await
     }
 
     /// Closes all connections, after everything that uses them has ended. A connection that has gone silent is
@@ -224,12 +241,14 @@ impl Store {
     }
 }
 
-/// Splits rows into runs of 64, 32, 16, 8, 4, 2 and 1, so that a table has at most seven insert texts and each
-/// stays prepared.
+/// How many rows one statement is for.
+pub(crate) const SIZES: [usize; 7] = [64, 32, 16, 8, 4, 2, 1];
+
+/// Splits rows into runs of these sizes, so that a table has few insert texts and each stays prepared.
 pub(crate) fn constant_chunks<T>(mut rows: Vec<T>) -> Vec<Vec<T>> {
     let mut chunks = Vec::new();
     while !rows.is_empty() {
-        let size = [64, 32, 16, 8, 4, 2, 1].into_iter().find(|size| *size <= rows.len()).unwrap_or(1);
+        let size = SIZES.into_iter().find(|size| *size <= rows.len()).unwrap_or(1);
         let rest = rows.split_off(size);
         chunks.push(rows);
         rows = rest;

@@ -6,11 +6,16 @@
 
 use entity::{InviteId, Millis, OutboxId, OutboxState, TenantId, outbox};
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, ExprTrait,
-    FromQueryResult, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Select, Statement,
+    ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, ExprTrait, FromQueryResult, QueryFilter,
+    QueryOrder, QuerySelect, QueryTrait, Select, Statement, Value,
     sea_query::{Expr, Func, LockBehavior, LockType, OnConflict, SimpleExpr},
 };
 use uuid::Uuid;
+
+use super::{
+    Rows,
+    text::{Inserts, Text},
+};
 
 /// Tenants looked at by one walk.
 pub const WALK: usize = 256;
@@ -27,12 +32,9 @@ pub fn number(row: &outbox::Model) -> i32 {
 /// # Errors
 /// As any statement.
 pub async fn append(conn: &impl ConnectionTrait, mails: Vec<outbox::Model>) -> Result<(), DbErr> {
-    for chunk in super::constant_chunks(mails) {
-        let rows = chunk.into_iter().map(|row| row.into_active_model().reset_all());
-        let queued_already = OnConflict::new().do_nothing().to_owned();
-        outbox::Entity::insert_many(rows).on_conflict(queued_already).exec_without_returning(conn).await?;
-    }
-    Ok(())
+    static INSERTS: Inserts = Inserts::new();
+    let queued_already = OnConflict::new().do_nothing().to_owned();
+    INSERTS.add::<outbox::Entity>(conn, mails, Some(&queued_already)).await.map(drop)
 }
 
 /// A tenant with queued mails.
@@ -83,7 +85,7 @@ pub struct Lease {
 /// # Errors
 /// As any statement.
 pub async fn claim(
-    conn: &impl ConnectionTrait,
+    conn: &impl Rows,
     tenant: TenantId,
     share: usize,
     lease: Lease,
@@ -107,7 +109,7 @@ pub async fn claim(
             lease.token.into(),
         ],
     );
-    let mut rows = outbox::Model::find_by_statement(statement).all(conn).await?;
+    let mut rows = conn.rows::<outbox::Entity>(statement).await?;
     rows.sort_by_key(|row| (row.next_at, row.id));
     Ok(rows)
 }
@@ -153,6 +155,18 @@ pub(super) fn ending(lease: Held, state: OutboxState) -> sea_orm::UpdateMany<out
         .col_expr(outbox::Column::State, Expr::value(state))
         .col_expr(outbox::Column::LeaseUntil, Expr::value(None::<Millis>))
         .col_expr(outbox::Column::LeaseToken, Expr::value(None::<Uuid>))
+}
+
+/// What [`ending`] binds, with what the columns set after it bind.
+pub(super) fn ending_values(
+    lease: Held,
+    state: OutboxState,
+    further: impl IntoIterator<Item = Value>,
+) -> Vec<Value> {
+    let mut values = vec![state.into(), None::<Millis>.into(), None::<Uuid>.into()];
+    values.extend(further);
+    values.extend([lease.id.into(), OutboxState::Leased.into(), lease.token.into()]);
+    values
 }
 
 /// Keeps leases while their mails are still being sent.
@@ -223,15 +237,24 @@ pub async fn cancel_for_invite(
     invite: InviteId,
     below_version: Option<i32>,
 ) -> Result<u64, DbErr> {
-    let mut update = outbox::Entity::update_many()
-        .col_expr(outbox::Column::State, Expr::value(OutboxState::Cancelled))
-        .filter(outbox::Column::InviteId.eq(invite))
-        .filter(outbox::Column::TenantId.eq(tenant))
-        .filter(outbox::Column::State.eq(OutboxState::Queued));
-    if let Some(version) = below_version {
-        update = update.filter(outbox::Column::Version.lt(version));
-    }
-    let cancelled = update.exec(conn).await?.rows_affected;
+    static CANCEL_ALL: Text = Text::new();
+    static CANCEL_OLDER: Text = Text::new();
+    let mut values =
+        vec![OutboxState::Cancelled.into(), invite.into(), tenant.into(), OutboxState::Queued.into()];
+    values.extend(below_version.map(Into::into));
+    let text = if below_version.is_some() { &CANCEL_OLDER } else { &CANCEL_ALL };
+    let cancel = text.with(conn, values, |engine| {
+        let mut update = outbox::Entity::update_many()
+            .col_expr(outbox::Column::State, Expr::value(OutboxState::Cancelled))
+            .filter(outbox::Column::InviteId.eq(invite))
+            .filter(outbox::Column::TenantId.eq(tenant))
+            .filter(outbox::Column::State.eq(OutboxState::Queued));
+        if let Some(version) = below_version {
+            update = update.filter(outbox::Column::Version.lt(version));
+        }
+        update.build(engine)
+    });
+    let cancelled = conn.execute_raw(cancel).await?.rows_affected();
     if cancelled > 0 && below_version.is_none() {
         super::deliveries::cancel(conn, tenant, invite).await?;
     }

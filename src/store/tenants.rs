@@ -4,9 +4,11 @@ use entity::{Millis, TenantId, tenant};
 use sea_orm::{
     ActiveValue::Set,
     ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, ExprTrait, QueryFilter, QueryOrder,
-    QuerySelect,
+    QuerySelect, QueryTrait,
     sea_query::{Expr, OnConflict},
 };
+
+use super::{Rows, text::Text};
 
 /// Makes or renames the row of a configured tenant.
 ///
@@ -85,8 +87,10 @@ pub async fn ids(conn: &impl ConnectionTrait) -> Result<Vec<TenantId>, DbErr> {
 ///
 /// # Errors
 /// As any statement; a missing row counts as none.
-pub async fn seats_used(conn: &impl ConnectionTrait, tenant: TenantId) -> Result<i64, DbErr> {
-    Ok(tenant::Entity::find_by_id(tenant).one(conn).await?.map_or(0, |row| row.seats_used))
+pub async fn seats_used(conn: &impl Rows, tenant: TenantId) -> Result<i64, DbErr> {
+    static FIND: Text = Text::new();
+    let found = FIND.with(conn, [tenant.into()], |engine| tenant::Entity::find_by_id(tenant).build(engine));
+    Ok(conn.row::<tenant::Entity>(found).await?.map_or(0, |row| row.seats_used))
 }
 
 /// Counts members in (or out, with a negative number), under the tenant's lock.
@@ -94,10 +98,12 @@ pub async fn seats_used(conn: &impl ConnectionTrait, tenant: TenantId) -> Result
 /// # Errors
 /// As any statement.
 pub async fn count_seats(conn: &impl ConnectionTrait, tenant: TenantId, by: i64) -> Result<(), DbErr> {
-    tenant::Entity::update_many()
-        .col_expr(tenant::Column::SeatsUsed, Expr::col(tenant::Column::SeatsUsed).add(by))
-        .filter(tenant::Column::Id.eq(tenant))
-        .exec(conn)
-        .await?;
-    Ok(())
+    static COUNT: Text = Text::new();
+    let count = COUNT.with(conn, [by.into(), tenant.into()], |engine| {
+        tenant::Entity::update_many()
+            .col_expr(tenant::Column::SeatsUsed, Expr::col(tenant::Column::SeatsUsed).add(by))
+            .filter(tenant::Column::Id.eq(tenant))
+            .build(engine)
+    });
+    conn.execute_raw(count).await.map(drop)
 }

@@ -5,7 +5,7 @@
 use entity::{Millis, TenantId, tenant};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect,
-    Statement, TransactionTrait,
+    Statement, TransactionTrait, Value,
     sea_query::{Expr, Func, LockType, SimpleExpr},
 };
 
@@ -109,28 +109,13 @@ impl Tx {
         Ok(Millis(at).plus(self.clock.offset_millis()))
     }
 
-    /// Now as an expression inside a deciding statement. On PostgreSQL it is read while that statement runs,
-    /// so an answer decided before a wait is not given after it.
+    /// Now, for a deciding statement to read.
     #[must_use]
-    pub fn now_expr(&self) -> SimpleExpr {
+    pub fn moment(&self) -> Moment {
         if self.conn.get_database_backend() == DbBackend::Postgres {
-            Expr::cust_with_values(
-                "(floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint + $1)",
-                [self.clock.offset_millis()],
-            )
+            Moment::Postgres(self.clock.offset_millis())
         } else {
-            Expr::value(self.clock.now())
-        }
-    }
-
-    /// [`Tx::now_expr`], but before `end`: for a row whose WHERE has found it so. The clock is read anew for each
-    /// mention, and may have passed the end in between.
-    #[must_use]
-    pub fn now_before_expr(&self, end: SimpleExpr) -> SimpleExpr {
-        if self.conn.get_database_backend() == DbBackend::Postgres {
-            Func::least([self.now_expr(), end.sub(1)]).into()
-        } else {
-            self.now_expr()
+            Moment::Sqlite(self.clock.now())
         }
     }
 
@@ -177,5 +162,54 @@ impl Tx {
     /// Rolls back, awaited; tells whether the connection is still good.
     pub async fn rollback(self) -> bool {
         self.health.step(self.conn.rollback()).await.is_ok()
+    }
+}
+
+/// Now, as a deciding statement reads it.
+#[derive(Clone, Copy, Debug)]
+pub enum Moment {
+    /// The time: nobody else writes while the statement waits.
+    Sqlite(Millis),
+    /// How far the test clock is ahead: the database's own clock is read while the statement runs, so an answer decided
+    /// before a wait is not given after it.
+    Postgres(i64),
+}
+
+impl Moment {
+    /// Now inside a statement.
+    #[must_use]
+    pub fn expr(&self) -> SimpleExpr {
+        match self {
+            Self::Sqlite(now) => Expr::value(*now),
+            Self::Postgres(ahead) => Expr::cust_with_values(
+                "(floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint + $1)",
+                [*ahead],
+            ),
+        }
+    }
+
+    /// What [`Moment::expr`] binds.
+    #[must_use]
+    pub fn value(&self) -> Value {
+        match self {
+            Self::Sqlite(now) => (*now).into(),
+            Self::Postgres(ahead) => (*ahead).into(),
+        }
+    }
+
+    /// [`Moment::expr`], but before `end`: for a row whose WHERE has found it so. The clock is read anew for each
+    /// mention, and may have passed the end in between.
+    #[must_use]
+    pub fn before(&self, end: SimpleExpr) -> SimpleExpr {
+        match self {
+            Self::Sqlite(_) => self.expr(),
+            Self::Postgres(_) => Func::least([self.expr(), end.sub(1)]).into(),
+        }
+    }
+
+    /// What [`Moment::before`] binds.
+    pub fn before_values(&self) -> impl Iterator<Item = Value> + use<> {
+        let one = matches!(self, Self::Postgres(_)).then(|| 1.into());
+        std::iter::once(self.value()).chain(one)
     }
 }

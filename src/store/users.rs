@@ -2,10 +2,15 @@
 
 use entity::{Millis, UserId, user};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect,
-    sea_query::{Expr, OnConflict, Query},
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, ExprTrait, IntoActiveModel, Iterable,
+    ModelTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
+    sea_query::{Expr, InsertStatement, OnConflict},
 };
 
+use super::{
+    Rows,
+    text::{Sizes, Text},
+};
 use crate::domain::EmailAddress;
 
 /// What is written of a user: made from a credential, or from a link that proved the address.
@@ -38,8 +43,11 @@ pub enum Known {
 ///
 /// # Errors
 /// As any statement.
-pub async fn find(conn: &impl ConnectionTrait, id: &UserId) -> Result<Option<user::Model>, DbErr> {
-    user::Entity::find_by_id(id.clone()).one(conn).await
+pub async fn find(conn: &impl Rows, id: &UserId) -> Result<Option<user::Model>, DbErr> {
+    static FIND: Text = Text::new();
+    let found =
+        FIND.with(conn, [id.clone().into()], |engine| user::Entity::find_by_id(id.clone()).build(engine));
+    conn.row::<user::Entity>(found).await
 }
 
 /// The users of these ids, in no order.
@@ -75,15 +83,13 @@ pub async fn with_email(conn: &impl ConnectionTrait, email_norm: &str) -> Result
 ///
 /// # Errors
 /// As any statement.
-pub async fn known(
-    conn: &impl ConnectionTrait,
-    id: &UserId,
-    issuer: &str,
-    subject: &str,
-) -> Result<Known, DbErr> {
-    let identity = user::Column::Issuer.eq(issuer).and(user::Column::Subject.eq(subject));
-    let rows = user::Entity::find().filter(user::Column::Id.eq(id.clone()).or(identity)).all(conn).await?;
-    let mut rows = rows.into_iter();
+pub async fn known(conn: &impl Rows, id: &UserId, issuer: &str, subject: &str) -> Result<Known, DbErr> {
+    static FIND: Text = Text::new();
+    let found = FIND.with(conn, [id.clone().into(), issuer.into(), subject.into()], |engine| {
+        let identity = user::Column::Issuer.eq(issuer).and(user::Column::Subject.eq(subject));
+        user::Entity::find().filter(user::Column::Id.eq(id.clone()).or(identity)).build(engine)
+    });
+    let mut rows = conn.rows::<user::Entity>(found).await?.into_iter();
     Ok(match (rows.next(), rows.next()) {
         (None, _) => Known::New,
         (Some(row), None) if row.id == *id && row.issuer == issuer && row.subject == subject => {
@@ -133,45 +139,38 @@ async fn upsert_sorted(
     rows: Vec<Sighting>,
     now: Millis,
 ) -> Result<Vec<UserId>, DbErr> {
-    use user::Column::{Email, EmailNorm, Id, InsertedAt, Issuer, Name, Subject, UpdatedAt};
+    static UPSERTS: Sizes = Sizes::new();
     let mut ids: Vec<UserId> = rows.iter().map(|row| row.id.clone()).collect();
-    let mut insert = Query::insert();
-    insert
-        .into_table(user::Entity)
-        .columns([Id, Issuer, Subject, Email, EmailNorm, Name, InsertedAt, UpdatedAt]);
-    for row in rows {
-        let (email, norm) = row.email.map(|e| (e.as_str().to_owned(), e.norm().to_owned())).unzip();
-        let values: [Expr; 8] = [
-            Expr::value(row.id),
-            Expr::value(row.issuer),
-            Expr::value(row.subject),
-            Expr::value(email),
-            Expr::value(norm),
-            Expr::value(row.name),
-            Expr::value(now),
-            Expr::value(now),
-        ];
-        insert.values(values).map_err(|error| DbErr::Custom(error.to_string()))?;
-    }
-    let keep = |column: &str| Expr::cust(format!("COALESCE(excluded.{column}, users.{column})"));
-    insert
-        .on_conflict(
-            OnConflict::column(Id)
-                .values([
-                    (Email, keep("email")),
-                    (EmailNorm, keep("email_norm")),
-                    (Name, keep("name")),
-                    (UpdatedAt, Expr::cust("excluded.updated_at")),
-                ])
-                .action_and_where(Expr::cust(
-                    "users.issuer = excluded.issuer AND users.subject = excluded.subject",
-                ))
-                .to_owned(),
-        )
-        .returning_col(Id);
-    for written in conn.query_all(&insert).await? {
+    let rows: Vec<user::Model> = rows.into_iter().map(|row| seen_at(row, now)).collect();
+    let values = rows.iter().flat_map(|row| user::Column::iter().map(|column| row.get(column)));
+    let upsert = UPSERTS.of(rows.len())?.with(conn, values, |engine| engine.build(&upserting(&rows)));
+    for written in conn.query_all_raw(upsert).await? {
         let written: String = written.try_get_by_index(0)?;
         ids.retain(|id| id.0 != written);
     }
     Ok(ids)
+}
+
+fn seen_at(row: Sighting, now: Millis) -> user::Model {
+    let (email, email_norm) = row.email.map(|e| (e.as_str().to_owned(), e.norm().to_owned())).unzip();
+    let Sighting { id, issuer, subject, name, .. } = row;
+    user::Model { id, issuer, subject, email, email_norm, name, inserted_at: now, updated_at: now }
+}
+
+fn upserting(rows: &[user::Model]) -> InsertStatement {
+    use user::Column::{Email, EmailNorm, Id, Name, UpdatedAt};
+    let keep = |column: &str| Expr::cust(format!("COALESCE(excluded.{column}, users.{column})"));
+    let known = OnConflict::column(Id)
+        .values([
+            (Email, keep("email")),
+            (EmailNorm, keep("email_norm")),
+            (Name, keep("name")),
+            (UpdatedAt, Expr::cust("excluded.updated_at")),
+        ])
+        .action_and_where(Expr::cust("users.issuer = excluded.issuer AND users.subject = excluded.subject"))
+        .to_owned();
+    let rows = rows.iter().map(|row| row.clone().into_active_model().reset_all());
+    let mut insert = user::Entity::insert_many(rows).on_conflict(known).into_query();
+    insert.returning_col(Id);
+    insert
 }

@@ -7,20 +7,26 @@ use sea_orm::{
     ActiveModelTrait,
     ActiveValue::Set,
     ColumnTrait, ConnectionTrait, DbErr, EntityTrait, FromQueryResult, PaginatorTrait, QueryFilter,
-    QueryOrder, QuerySelect,
+    QueryOrder, QuerySelect, QueryTrait,
     sea_query::{Expr, OnConflict},
 };
+
+use super::{Rows, text::Text};
 
 /// The workspace of this id within the tenant.
 ///
 /// # Errors
 /// As any statement.
 pub async fn find(
-    conn: &impl ConnectionTrait,
+    conn: &impl Rows,
     tenant: TenantId,
     id: WorkspaceId,
 ) -> Result<Option<workspace::Model>, DbErr> {
-    workspace::Entity::find_by_id(id).filter(workspace::Column::TenantId.eq(tenant)).one(conn).await
+    static FIND: Text = Text::new();
+    let found = FIND.with(conn, [id.into(), tenant.into()], |engine| {
+        workspace::Entity::find_by_id(id).filter(workspace::Column::TenantId.eq(tenant)).build(engine)
+    });
+    conn.row::<workspace::Entity>(found).await
 }
 
 /// Whether there is a workspace of this id within the tenant.
@@ -28,14 +34,15 @@ pub async fn find(
 /// # Errors
 /// As any statement.
 pub async fn exists(conn: &impl ConnectionTrait, tenant: TenantId, id: WorkspaceId) -> Result<bool, DbErr> {
-    let found: Option<WorkspaceId> = workspace::Entity::find_by_id(id)
-        .filter(workspace::Column::TenantId.eq(tenant))
-        .select_only()
-        .column(workspace::Column::Id)
-        .into_tuple()
-        .one(conn)
-        .await?;
-    Ok(found.is_some())
+    static FIND: Text = Text::new();
+    let found = FIND.with(conn, [id.into(), tenant.into()], |engine| {
+        workspace::Entity::find_by_id(id)
+            .filter(workspace::Column::TenantId.eq(tenant))
+            .select_only()
+            .column(workspace::Column::Id)
+            .build(engine)
+    });
+    Ok(conn.query_one_raw(found).await?.is_some())
 }
 
 /// The tenant that a workspace belongs to: the one look-up without a tenant, for routes that name only the

@@ -14,7 +14,7 @@ use super::Tenants;
 use crate::{
     domain::{Refusal, Standing},
     identity::Call,
-    store::{self, Store},
+    store::{self, Rows, Store},
 };
 
 /// Longest that anybody may wait.
@@ -125,11 +125,7 @@ fn may_know(call: &Call, standing: Standing) -> Result<(), Refusal> {
     }
 }
 
-async fn after(
-    conn: &impl sea_orm::ConnectionTrait,
-    tenant: TenantId,
-    asked: Asked,
-) -> Result<Events, sea_orm::DbErr> {
+async fn after(conn: &impl Rows, tenant: TenantId, asked: Asked) -> Result<Events, sea_orm::DbErr> {
     let limit = asked.limit.clamp(1, MOST);
     let mut events = store::events::after(conn, tenant, asked.after, limit + 1).await?;
     let most = usize::try_from(limit).unwrap_or(usize::MAX);

@@ -70,6 +70,8 @@ pub enum Failing {
 pub enum Ending {
     /// DATA is never answered.
     NoGoAhead,
+    /// The whole message is kept, and that is said when the sink is told to take all.
+    Later,
     /// The whole message is kept, and that is never said.
     NoAnswer,
     /// The whole message is kept and the connection closed.
@@ -335,12 +337,18 @@ fn converse(stream: &TcpStream, state: &Mutex<State>) -> std::io::Result<()> {
                 line.say("354 go ahead")?;
                 let raw = line.read_message()?;
                 let letters: Vec<Letter> = recipients.drain(..).map(|to| parse(&to, &raw)).collect();
-                if matches!(ending, None | Some(Ending::NoAnswer | Ending::HangsUp)) {
+                if matches!(ending, None | Some(Ending::Later | Ending::NoAnswer | Ending::HangsUp)) {
                     state.lock().unwrap().letters.extend(letters);
                 }
                 match ending {
                     Some(Ending::NoAnswer) => return line.fall_silent(),
                     Some(Ending::HangsUp | Ending::Lost) => return Ok(()),
+                    Some(Ending::Later) => {
+                        while !state.lock().unwrap().endings.is_empty() {
+                            std::thread::sleep(std::time::Duration::from_millis(5));
+                        }
+                        line.say("250 2.0.0 taken")?;
+                    }
                     Some(Ending::Says(answer)) => line.say(answer)?,
                     _ => line.say("250 2.0.0 taken")?,
                 }

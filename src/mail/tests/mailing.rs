@@ -1,8 +1,6 @@
 //! The mailer as a whole: what leaves, what does not, and that nothing that goes wrong with one mail is felt
 //! by another.
 
-use std::collections::HashMap;
-
 use mail_parser::MessageParser;
 
 use super::{relay::Mode, *};
@@ -314,51 +312,5 @@ fn a_mail_whose_sender_died_is_taken_over_and_one_that_kills_its_sender_is_given
         let row = world.until(&deadly, Delivery::Failed).await;
         assert_eq!(row.delivery_detail.as_deref(), Some("too_many_attempts"));
         assert_eq!(relay.recipients(), ["dropped@example.com"]);
-    });
-}
-
-#[test]
-fn a_mail_that_had_left_when_its_sender_died_is_settled_and_not_sent_again() {
-    in_world(|mut world, relay, _| async move {
-        let gone = world.invite(acme(), "gone").await;
-        let tx = world.store.system_write().await.unwrap();
-        let now = world.clock.now();
-        let lease = store::outbox::Lease { token: uuid::Uuid::new_v4(), now, until: now.plus(60_000) };
-        let row = store::outbox::claim(tx.conn(), acme(), 1, lease).await.unwrap().remove(0);
-        let held = store::outbox::Held { id: row.id, token: lease.token };
-        store::outbox::note_taken(tx.conn(), held).await.unwrap();
-        tx.commit().await.unwrap();
-        world.clock.advance_millis(61_000);
-        world.start();
-        world.until(&gone, Delivery::Sent).await;
-        let row = world.row(gone.id).await;
-        assert_eq!((row.state, row.last_error), (OutboxState::Sent, None));
-        let told: Vec<_> = world.events(&gone).await.into_iter().map(|event| event.kind).collect();
-        assert_eq!(told, ["mail.sent"]);
-        assert!(relay.recipients().is_empty());
-    });
-}
-
-#[test]
-fn draining_lets_mails_in_flight_end_and_claims_no_more() {
-    in_world(|mut world, relay, _| async move {
-        relay.set_mode(Mode::Slow(Duration::from_millis(300)));
-        let now = world.clock.now();
-        let rows = (0..30).map(|n| new_invite(acme(), &format!("p{n}"), now, |_| {})).collect();
-        let invites = world.invites(acme(), rows).await;
-        let mailer = world.start();
-        tokio::time::sleep(Duration::from_millis(150)).await;
-        let begun = Instant::now();
-        mailer.drain().await;
-        assert!(begun.elapsed() < Duration::from_secs(10), "not for what is still queued");
-        let sent = relay.accepted().len();
-        assert!((1..=7).contains(&sent), "{sent}");
-        let mut states = HashMap::new();
-        for invite in &invites {
-            *states.entry(world.row(invite.id).await.state).or_insert(0) += 1;
-        }
-        assert_eq!(states, HashMap::from([(OutboxState::Sent, sent), (OutboxState::Queued, 30 - sent)]));
-        tokio::time::sleep(Duration::from_millis(1200)).await;
-        assert_eq!(relay.mails().len(), sent, "nothing leaves after the end");
     });
 }

@@ -5,6 +5,7 @@ mod mailing;
 mod queue;
 mod relay;
 mod sending;
+mod settling;
 
 use std::{
     future::Future,
@@ -22,7 +23,7 @@ use sea_orm::{
     ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
 };
 
-use super::{Deps, Mailbox, Mailer, MailerHandle, Transports, mailer};
+use super::{Deps, Mailbox, Mailer, MailerHandle, TakenNotes, Transports, mailer};
 use crate::{
     config::{Documents, Settings, Source, compose},
     domain::Clock,
@@ -117,9 +118,15 @@ impl World {
         }
         tx.commit().await.unwrap();
         let registry = Arc::new(Registry::new(settings));
+        let taken = TakenNotes::beside(&database);
         let transports = Arc::new(Transports::new("usher.test".into(), Mailbox::default()));
-        let deps =
-            Deps { store: store.clone(), registry: Arc::clone(&registry), transports, poll: mailer::POLL };
+        let deps = Deps {
+            store: store.clone(),
+            registry: Arc::clone(&registry),
+            transports,
+            taken,
+            poll: mailer::POLL,
+        };
         Self { folder, store, clock, registry, deps, mailer: None }
     }
 

@@ -10,7 +10,10 @@ use sea_orm::{
     sea_query::{Asterisk, Expr, Query, SelectStatement, SimpleExpr, UnionType},
 };
 
-use crate::domain::cursor::{Key, Place};
+use crate::{
+    domain::cursor::{Key, Place},
+    store::Rows,
+};
 
 /// Up to so many tenants or workspaces are branches of their own; more are one, and sorted.
 const BRANCHES: usize = 8;
@@ -90,13 +93,10 @@ pub struct Listing {
 ///
 /// # Errors
 /// As any statement.
-pub async fn list(
-    conn: &impl ConnectionTrait,
-    listing: &Listing,
-) -> Result<(Vec<invite::Model>, u64), DbErr> {
+pub async fn list(conn: &impl Rows, listing: &Listing) -> Result<(Vec<invite::Model>, u64), DbErr> {
     let engine = conn.get_database_backend();
     let Some(page) = listing.page(engine) else { return Ok((Vec::new(), 0)) };
-    let rows = page.all(conn).await?;
+    let rows = conn.rows::<invite::Entity>(page.build(engine)).await?;
     let found = u64::try_from(rows.len()).unwrap_or(u64::MAX);
     let complete = listing.after.is_none() && listing.skip == 0 && found < listing.limit;
     Ok((rows, if complete { found } else { listing.count(conn, engine).await? }))

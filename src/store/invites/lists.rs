@@ -4,10 +4,11 @@
 use entity::{InviteId, Millis, TenantId, invite};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DbErr, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect,
-    Select, sea_query::Expr,
+    QueryTrait, Select, sea_query::Expr,
 };
 
 use super::{find_for_link, pending};
+use crate::store::Rows;
 
 /// Invites of the tenant of any status, newest first: the operator's list.
 ///
@@ -41,10 +42,7 @@ pub struct PreviewRow {
 ///
 /// # Errors
 /// As any statement.
-pub async fn find_for_preview(
-    conn: &impl ConnectionTrait,
-    id: InviteId,
-) -> Result<Option<PreviewRow>, DbErr> {
+pub async fn find_for_preview(conn: &impl Rows, id: InviteId) -> Result<Option<PreviewRow>, DbErr> {
     let Some(invite) = find_for_link(conn, id).await? else { return Ok(None) };
     let inviter_name = match &invite.inviter {
         Some(inviter) => super::super::users::find(conn, inviter).await?.and_then(|user| user.name),
@@ -65,13 +63,14 @@ pub async fn find_for_preview(
 /// # Errors
 /// As any statement.
 pub async fn inbox(
-    conn: &impl ConnectionTrait,
+    conn: &impl Rows,
     email_norm: &str,
     tenants: &[TenantId],
     now: Millis,
     limit: u64,
 ) -> Result<Vec<invite::Model>, DbErr> {
-    finding_inbox(email_norm, tenants, now).limit(limit).all(conn).await
+    let found = finding_inbox(email_norm, tenants, now).limit(limit);
+    conn.rows::<invite::Entity>(found.build(conn.get_database_backend())).await
 }
 
 /// The statement of [`inbox`]. The end is hidden from SQLite, which would rather walk all that ends later than look one

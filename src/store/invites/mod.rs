@@ -8,9 +8,9 @@ mod lists;
 
 use entity::{Delivery, InviteId, InviteStatus, Millis, TenantId, UserId, WorkspaceId, invite};
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, ExprTrait,
-    IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
-    sea_query::{Expr, SimpleExpr},
+    ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, ExprTrait, Iterable, QueryFilter,
+    QueryOrder, QuerySelect, QueryTrait, UpdateMany,
+    sea_query::{Expr, Query, SimpleExpr, UpdateStatement},
 };
 
 #[cfg(test)]
@@ -19,19 +19,23 @@ pub use self::{
     ended::{ended, ended_statements, forget, forget_statements},
     lists::{PreviewRow, find_for_preview, inbox, list_recent},
 };
-use super::tx::Tx;
+use super::{
+    Rows,
+    text::{Inserts, Text},
+    tx::{Moment, Tx},
+};
 use crate::domain::Scope;
 
 /// The invite of this id within the tenant.
 ///
 /// # Errors
 /// As any statement.
-pub async fn find(
-    conn: &impl ConnectionTrait,
-    tenant: TenantId,
-    id: InviteId,
-) -> Result<Option<invite::Model>, DbErr> {
-    invite::Entity::find_by_id(id).filter(invite::Column::TenantId.eq(tenant)).one(conn).await
+pub async fn find(conn: &impl Rows, tenant: TenantId, id: InviteId) -> Result<Option<invite::Model>, DbErr> {
+    static FIND: Text = Text::new();
+    let found = FIND.with(conn, [id.into(), tenant.into()], |engine| {
+        invite::Entity::find_by_id(id).filter(invite::Column::TenantId.eq(tenant)).build(engine)
+    });
+    conn.row::<invite::Entity>(found).await
 }
 
 /// The invite a link names, of whatever tenant: the caller proves the link with the row, and compares the
@@ -39,11 +43,10 @@ pub async fn find(
 ///
 /// # Errors
 /// As any statement.
-pub async fn find_for_link(
-    conn: &impl ConnectionTrait,
-    id: InviteId,
-) -> Result<Option<invite::Model>, DbErr> {
-    invite::Entity::find_by_id(id).one(conn).await
+pub async fn find_for_link(conn: &impl Rows, id: InviteId) -> Result<Option<invite::Model>, DbErr> {
+    static FIND: Text = Text::new();
+    let found = FIND.with(conn, [id.into()], |engine| invite::Entity::find_by_id(id).build(engine));
+    conn.row::<invite::Entity>(found).await
 }
 
 fn in_scope(tenant: TenantId, scope: Scope) -> Condition {
@@ -64,12 +67,21 @@ pub(super) fn pending() -> SimpleExpr {
 /// # Errors
 /// As any statement.
 pub async fn pending_for(
-    conn: &impl ConnectionTrait,
+    conn: &impl Rows,
     tenant: TenantId,
     scope: Scope,
     email_norm: &str,
 ) -> Result<Option<invite::Model>, DbErr> {
-    finding_pending_for(tenant, scope, email_norm).one(conn).await
+    static INTO_ORG: Text = Text::new();
+    static INTO_WORKSPACE: Text = Text::new();
+    let build = |engine| finding_pending_for(tenant, scope, email_norm).build(engine);
+    let found = match scope {
+        Scope::Org => INTO_ORG.with(conn, [tenant.into(), email_norm.into()], build),
+        Scope::Workspace(id) => {
+            INTO_WORKSPACE.with(conn, [tenant.into(), id.into(), email_norm.into()], build)
+        }
+    };
+    conn.row::<invite::Entity>(found).await
 }
 
 /// The statement of [`pending_for`].
@@ -89,8 +101,8 @@ pub(super) fn finding_pending_for(
 /// # Errors
 /// As any statement; a second pending one for the same scope and address violates its constraint.
 pub async fn insert(conn: &impl ConnectionTrait, row: invite::Model) -> Result<(), DbErr> {
-    invite::Entity::insert(row.into_active_model().reset_all()).exec_without_returning(conn).await?;
-    Ok(())
+    static INSERTS: Inserts = Inserts::new();
+    INSERTS.add::<invite::Entity>(conn, vec![row], None).await.map(drop)
 }
 
 /// Rewrites a pending row with what a re-invite, resend or edit decided, if it is still what they decided on.
@@ -140,20 +152,24 @@ pub struct Acceptance<'a> {
 /// # Errors
 /// As any statement.
 pub async fn accept(tx: &Tx, tenant: TenantId, who: Acceptance<'_>) -> Result<Option<invite::Model>, DbErr> {
-    let mut update = invite::Entity::update_many()
-        .col_expr(invite::Column::Status, Expr::value(InviteStatus::Accepted))
-        .col_expr(invite::Column::AcceptedBy, Expr::value(who.user.clone()))
-        .col_expr(invite::Column::AcceptedAt, tx.now_before_expr(Expr::col(invite::Column::ExpiresAt)))
-        .col_expr(invite::Column::UpdatedAt, tx.now_expr())
-        .filter(invite::Column::Id.eq(who.id))
-        .filter(invite::Column::TenantId.eq(tenant))
-        .filter(pending())
-        .filter(Expr::col(invite::Column::ExpiresAt).gt(tx.now_expr()))
-        .filter(invite::Column::EmailNorm.eq(who.email_norm));
-    if let Some(version) = who.version {
-        update = update.filter(invite::Column::Version.eq(version));
-    }
-    Ok(update.exec_with_returning(tx.conn()).await?.into_iter().next())
+    static BY_LINK: Text = Text::new();
+    static BY_ID: Text = Text::new();
+    let now = tx.moment();
+    let mut values = vec![InviteStatus::Accepted.into(), who.user.clone().into()];
+    values.extend(now.before_values());
+    values.extend([now.value(), who.id.into(), tenant.into(), now.value(), who.email_norm.into()]);
+    values.extend(who.version.map(Into::into));
+    let text = if who.version.is_some() { &BY_LINK } else { &BY_ID };
+    let accepted = text.with(tx.conn(), values, |engine| {
+        let end = Expr::col(invite::Column::ExpiresAt);
+        let update = invite::Entity::update_many()
+            .col_expr(invite::Column::Status, Expr::value(InviteStatus::Accepted))
+            .col_expr(invite::Column::AcceptedBy, Expr::value(who.user.clone()))
+            .col_expr(invite::Column::AcceptedAt, now.before(end))
+            .col_expr(invite::Column::UpdatedAt, now.expr());
+        engine.build(&answering(update, tenant, who, &now))
+    });
+    tx.conn().row::<invite::Entity>(accepted).await
 }
 
 /// Declines, under the same guards as accepting.
@@ -166,20 +182,35 @@ pub async fn decline(
     who: Acceptance<'_>,
     note: Option<&str>,
 ) -> Result<Option<invite::Model>, DbErr> {
-    let mut update = invite::Entity::update_many()
+    let now = tx.moment();
+    let update = invite::Entity::update_many()
         .col_expr(invite::Column::Status, Expr::value(InviteStatus::Declined))
         .col_expr(invite::Column::Note, Expr::value(note.map(str::to_owned)))
-        .col_expr(invite::Column::DeclinedAt, tx.now_expr())
-        .col_expr(invite::Column::UpdatedAt, tx.now_expr())
+        .col_expr(invite::Column::DeclinedAt, now.expr())
+        .col_expr(invite::Column::UpdatedAt, now.expr());
+    let declined = tx.conn().get_database_backend().build(&answering(update, tenant, who, &now));
+    tx.conn().row::<invite::Entity>(declined).await
+}
+
+/// The guards of both answers, and the row as it becomes.
+fn answering(
+    update: UpdateMany<invite::Entity>,
+    tenant: TenantId,
+    who: Acceptance<'_>,
+    now: &Moment,
+) -> UpdateStatement {
+    let mut update = update
         .filter(invite::Column::Id.eq(who.id))
         .filter(invite::Column::TenantId.eq(tenant))
         .filter(pending())
-        .filter(Expr::col(invite::Column::ExpiresAt).gt(tx.now_expr()))
+        .filter(Expr::col(invite::Column::ExpiresAt).gt(now.expr()))
         .filter(invite::Column::EmailNorm.eq(who.email_norm));
     if let Some(version) = who.version {
         update = update.filter(invite::Column::Version.eq(version));
     }
-    Ok(update.exec_with_returning(tx.conn()).await?.into_iter().next())
+    let mut statement = update.into_query();
+    statement.returning(Query::returning().columns(invite::Column::iter()));
+    statement
 }
 
 /// Revokes a pending invite, also one past its end.
@@ -193,16 +224,20 @@ pub async fn revoke(
     by: Option<&UserId>,
     at: Millis,
 ) -> Result<bool, DbErr> {
-    let done = revoking(by, at)
-        .filter(invite::Column::Id.eq(id))
-        .filter(invite::Column::TenantId.eq(tenant))
-        .filter(pending())
-        .exec(conn)
-        .await?;
-    Ok(done.rows_affected == 1)
+    static REVOKE: Text = Text::new();
+    let values =
+        [InviteStatus::Revoked.into(), by.cloned().into(), at.into(), at.into(), id.into(), tenant.into()];
+    let revoke = REVOKE.with(conn, values, |engine| {
+        let update = revoking(by, at)
+            .filter(invite::Column::Id.eq(id))
+            .filter(invite::Column::TenantId.eq(tenant))
+            .filter(pending());
+        update.build(engine)
+    });
+    Ok(conn.execute_raw(revoke).await?.rows_affected() == 1)
 }
 
-fn revoking(by: Option<&UserId>, at: Millis) -> sea_orm::UpdateMany<invite::Entity> {
+fn revoking(by: Option<&UserId>, at: Millis) -> UpdateMany<invite::Entity> {
     invite::Entity::update_many()
         .col_expr(invite::Column::Status, Expr::value(InviteStatus::Revoked))
         .col_expr(invite::Column::RevokedBy, Expr::value(by.cloned()))

@@ -5,17 +5,23 @@ mod lists;
 
 use entity::{InviteId, Millis, Role, TenantId, UserId, WorkspaceId, tenant_member, user, workspace_member};
 use sea_orm::{
-    ActiveValue::Set,
-    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect,
-    Select,
-    sea_query::{Expr, IntoCondition, OnConflict, Query},
+    ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, ExprTrait, QueryFilter, QueryOrder,
+    QuerySelect, QueryTrait, Select,
+    sea_query::{Expr, IntoCondition, OnConflict, Query, SelectStatement},
 };
 
 pub use self::{
     listing::{ListMembers, Member, list},
     lists::{has_owner, solely_owned_workspaces, tenant_owners, tenants_of, workspace_roles},
 };
+use super::{
+    Rows,
+    text::{Inserts, Text},
+};
 use crate::domain::Standing;
+
+/// Holders of one address that are looked at.
+const MOST_HOLDERS: u64 = 100;
 
 /// Where a membership came from.
 #[derive(Clone, Copy, Debug)]
@@ -38,6 +44,26 @@ pub async fn standing(
     user: &UserId,
     workspace: Option<WorkspaceId>,
 ) -> Result<Standing, DbErr> {
+    static IN_TENANT: Text = Text::new();
+    static IN_WORKSPACE: Text = Text::new();
+    let build = |engine: DbBackend| engine.build(&finding_standing(tenant, user, workspace));
+    let found = match workspace {
+        None => IN_TENANT.with(conn, [tenant.into(), user.clone().into()], build),
+        Some(id) => IN_WORKSPACE.with(conn, [id.into(), tenant.into(), user.clone().into()], build),
+    };
+    let Some(row) = conn.query_one_raw(found).await? else { return Ok(Standing::default()) };
+    let workspace_role: Option<Role> = match workspace {
+        Some(_) => row.try_get("", "in_workspace")?,
+        None => None,
+    };
+    Ok(Standing {
+        tenant: Some(row.try_get("", "in_tenant")?),
+        workspace: workspace_role,
+        ..Standing::default()
+    })
+}
+
+fn finding_standing(tenant: TenantId, user: &UserId, workspace: Option<WorkspaceId>) -> SelectStatement {
     let mut query = Query::select();
     query
         .expr_as(Expr::col((tenant_member::Entity, tenant_member::Column::Role)), "in_tenant")
@@ -57,16 +83,7 @@ pub async fn standing(
                 .into_condition(),
         );
     }
-    let Some(row) = conn.query_one(&query).await? else { return Ok(Standing::default()) };
-    let workspace_role: Option<Role> = match workspace {
-        Some(_) => row.try_get("", "in_workspace")?,
-        None => None,
-    };
-    Ok(Standing {
-        tenant: Some(row.try_get("", "in_tenant")?),
-        workspace: workspace_role,
-        ..Standing::default()
-    })
+    query
 }
 
 /// The members of the tenant who hold this address, the longest-standing first; at most a hundred.
@@ -74,11 +91,15 @@ pub async fn standing(
 /// # Errors
 /// As any statement.
 pub async fn with_email(
-    conn: &impl ConnectionTrait,
+    conn: &impl Rows,
     tenant: TenantId,
     email_norm: &str,
 ) -> Result<Vec<tenant_member::Model>, DbErr> {
-    finding_with_email(tenant, email_norm).all(conn).await
+    static FIND: Text = Text::new();
+    let found = FIND.with(conn, [tenant.into(), email_norm.into(), MOST_HOLDERS.into()], |engine| {
+        finding_with_email(tenant, email_norm).build(engine)
+    });
+    conn.rows::<tenant_member::Entity>(found).await
 }
 
 /// The statement of [`with_email`]. Who holds the address is asked first: of a join, SQLite walks all members of the
@@ -94,7 +115,7 @@ pub(super) fn finding_with_email(tenant: TenantId, email_norm: &str) -> Select<t
         .filter(tenant_member::Column::UserId.in_subquery(holders))
         .order_by_asc(tenant_member::Column::InsertedAt)
         .order_by_asc(tenant_member::Column::UserId)
-        .limit(100)
+        .limit(MOST_HOLDERS)
 }
 
 /// One membership of the tenant.
@@ -102,11 +123,15 @@ pub(super) fn finding_with_email(tenant: TenantId, email_norm: &str) -> Select<t
 /// # Errors
 /// As any statement.
 pub async fn tenant_member(
-    conn: &impl ConnectionTrait,
+    conn: &impl Rows,
     tenant: TenantId,
     user: &UserId,
 ) -> Result<Option<tenant_member::Model>, DbErr> {
-    tenant_member::Entity::find_by_id((tenant, user.clone())).one(conn).await
+    static FIND: Text = Text::new();
+    let found = FIND.with(conn, [tenant.into(), user.clone().into()], |engine| {
+        tenant_member::Entity::find_by_id((tenant, user.clone())).build(engine)
+    });
+    conn.row::<tenant_member::Entity>(found).await
 }
 
 /// One membership of a workspace of the tenant.
@@ -114,15 +139,18 @@ pub async fn tenant_member(
 /// # Errors
 /// As any statement.
 pub async fn workspace_member(
-    conn: &impl ConnectionTrait,
+    conn: &impl Rows,
     tenant: TenantId,
     workspace: WorkspaceId,
     user: &UserId,
 ) -> Result<Option<workspace_member::Model>, DbErr> {
-    workspace_member::Entity::find_by_id((workspace, user.clone()))
-        .filter(workspace_member::Column::TenantId.eq(tenant))
-        .one(conn)
-        .await
+    static FIND: Text = Text::new();
+    let found = FIND.with(conn, [workspace.into(), user.clone().into(), tenant.into()], |engine| {
+        workspace_member::Entity::find_by_id((workspace, user.clone()))
+            .filter(workspace_member::Column::TenantId.eq(tenant))
+            .build(engine)
+    });
+    conn.row::<workspace_member::Entity>(found).await
 }
 
 /// Makes somebody a tenant member unless they are one; tells whether they were made one.
@@ -136,19 +164,18 @@ pub async fn join_tenant(
     role: Role,
     origin: Origin<'_>,
 ) -> Result<bool, DbErr> {
-    let row = tenant_member::ActiveModel {
-        tenant_id: Set(tenant),
-        user_id: Set(user.clone()),
-        role: Set(role),
-        added_by: Set(origin.added_by.cloned()),
-        invite_id: Set(origin.invite),
-        inserted_at: Set(origin.at),
-        updated_at: Set(origin.at),
+    static INSERTS: Inserts = Inserts::new();
+    let row = tenant_member::Model {
+        tenant_id: tenant,
+        user_id: user.clone(),
+        role,
+        added_by: origin.added_by.cloned(),
+        invite_id: origin.invite,
+        inserted_at: origin.at,
+        updated_at: origin.at,
     };
     let ignore = OnConflict::new().do_nothing().to_owned();
-    let inserted =
-        tenant_member::Entity::insert(row).on_conflict(ignore).exec_without_returning(conn).await?;
-    Ok(inserted > 0)
+    Ok(INSERTS.add::<tenant_member::Entity>(conn, vec![row], Some(&ignore)).await? > 0)
 }
 
 /// Makes a tenant member a workspace member unless they are one; tells whether they were made one.
@@ -163,20 +190,19 @@ pub async fn join_workspace(
     role: Role,
     origin: Origin<'_>,
 ) -> Result<bool, DbErr> {
-    let row = workspace_member::ActiveModel {
-        workspace_id: Set(workspace),
-        user_id: Set(user.clone()),
-        tenant_id: Set(tenant),
-        role: Set(role),
-        added_by: Set(origin.added_by.cloned()),
-        invite_id: Set(origin.invite),
-        inserted_at: Set(origin.at),
-        updated_at: Set(origin.at),
+    static INSERTS: Inserts = Inserts::new();
+    let row = workspace_member::Model {
+        workspace_id: workspace,
+        user_id: user.clone(),
+        tenant_id: tenant,
+        role,
+        added_by: origin.added_by.cloned(),
+        invite_id: origin.invite,
+        inserted_at: origin.at,
+        updated_at: origin.at,
     };
     let ignore = OnConflict::new().do_nothing().to_owned();
-    let inserted =
-        workspace_member::Entity::insert(row).on_conflict(ignore).exec_without_returning(conn).await?;
-    Ok(inserted > 0)
+    Ok(INSERTS.add::<workspace_member::Entity>(conn, vec![row], Some(&ignore)).await? > 0)
 }
 
 /// Roles below this one: what a raise may replace.

@@ -4,11 +4,11 @@
 use std::{path::Path, time::Duration};
 
 use rusqlite::{CachedStatement, OpenFlags, config::DbConfig};
-use sea_orm::{ProxyExecResult, ProxyRow, Statement};
+use sea_orm::{EntityTrait, ProxyExecResult, ProxyRow, Statement};
 
 use super::{
     error::Fault,
-    values::{Bound, KINDS},
+    values::{Bound, KINDS, Table},
 };
 
 /// What a connection is for.
@@ -92,6 +92,20 @@ impl Connection {
             && let Some(row) = rows.next()?
         {
             read.push(KINDS.row(row, &names)?);
+        }
+        Ok(read)
+    }
+
+    /// All rows of a statement that gives the columns of a table, each once and in their order.
+    pub(super) fn rows<E: Table>(
+        &self,
+        statement: &Statement,
+    ) -> Result<Vec<<E as EntityTrait>::Model>, Fault> {
+        let mut prepared = self.prepare(statement)?;
+        let kinds = KINDS.of::<E>(&prepared.column_names())?;
+        let (mut rows, mut read) = (prepared.raw_query(), Vec::new());
+        while let Some(row) = rows.next()? {
+            read.push(kinds.model::<E>(row)?);
         }
         Ok(read)
     }

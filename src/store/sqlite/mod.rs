@@ -17,7 +17,8 @@ use tokio::runtime::{Handle, RuntimeFlavor};
 pub(super) use self::{
     alone::open as open_alone,
     connection::Access,
-    readers::Readers,
+    readers::{Asking, Readers},
+    values::Table,
     writer::{Patience, Writer, Writing},
 };
 

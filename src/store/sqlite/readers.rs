@@ -1,23 +1,22 @@
 //! Connections that ask outside of any write transaction: opened when they are needed, at most so many, kept for the
-//! next.
+//! next. Whoever asks has one to itself for as long as it asks.
 
 use std::{
-    fmt,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use sea_orm::{
-    Database, DatabaseConnection, DbBackend, DbErr, ProxyDatabaseTrait, ProxyExecResult, ProxyRow,
-    RuntimeErr, Statement, prelude::async_trait::async_trait,
+use sea_orm::{DbErr, EntityTrait, ProxyExecResult, ProxyRow, RuntimeErr, Statement};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::timeout,
 };
-use tokio::{sync::Semaphore, time::timeout};
 
 use super::{
-    blocking,
     connection::{Access, Connection},
     error::{Fault, busy},
+    values::Table,
 };
 
 /// The connections; clones share them.
@@ -30,7 +29,7 @@ struct Shared {
     lock: Duration,
     /// For one of these connections.
     turn: Duration,
-    room: Semaphore,
+    room: Arc<Semaphore>,
     idle: Mutex<Idle>,
 }
 
@@ -52,20 +51,22 @@ impl Readers {
             file: file.to_owned(),
             lock,
             turn,
-            room: Semaphore::new(most),
+            room: Arc::new(Semaphore::new(most)),
             idle: Mutex::new(Idle::Open(vec![first])),
         })))
     }
 
-    /// What the ORM asks through. Its transactions are refused: several connections have no transaction in common.
-    pub(in crate::store) async fn database(&self) -> Result<DatabaseConnection, DbErr> {
-        Database::connect_proxy(DbBackend::Sqlite, Arc::new(Box::new(self.clone()))).await
+    /// Waits until there is one for the caller.
+    pub(in crate::store) async fn turn(&self) -> Result<Turn, DbErr> {
+        let room = timeout(self.0.turn, self.0.room.clone().acquire_owned()).await;
+        let Ok(Ok(room)) = room else { return Err(busy()) };
+        Ok(Turn { readers: self.clone(), room })
     }
 
     /// Closes the connections, those in use as soon as they are not.
     pub(in crate::store) fn close(&self) {
         let closed = std::mem::replace(&mut *self.idle(), Idle::Closed);
-        blocking(|| drop(closed));
+        super::blocking(|| drop(closed));
     }
 
     fn idle(&self) -> MutexGuard<'_, Idle> {
@@ -83,49 +84,60 @@ impl Readers {
             None => Ok(Connection::open(&self.0.file, Access::Read, self.0.lock)?),
         }
     }
+}
 
-    /// A connection that met an error goes on like any other: SQLite has ended its statement.
-    fn put_back(&self, connection: Connection) {
-        if let Idle::Open(connections) = &mut *self.idle() {
-            connections.push(connection);
+/// The right to one connection.
+pub(in crate::store) struct Turn {
+    readers: Readers,
+    room: OwnedSemaphorePermit,
+}
+
+impl Turn {
+    /// Takes the connection, or opens it: on a thread that may block.
+    pub(in crate::store) fn take(self) -> Result<Asking, DbErr> {
+        let connection = Mutex::new(Some(self.readers.take()?));
+        Ok(Asking { readers: self.readers, connection, _room: self.room })
+    }
+}
+
+/// One connection, until it is dropped.
+pub(in crate::store) struct Asking {
+    readers: Readers,
+    /// There as long as this is.
+    connection: Mutex<Option<Connection>>,
+    _room: OwnedSemaphorePermit,
+}
+
+impl Asking {
+    pub(in crate::store) fn query(&self, statement: &Statement, most: usize) -> Result<Vec<ProxyRow>, DbErr> {
+        self.with(|connection| connection.query(statement, most))
+    }
+
+    pub(in crate::store) fn rows<E: Table>(
+        &self,
+        statement: &Statement,
+    ) -> Result<Vec<<E as EntityTrait>::Model>, DbErr> {
+        self.with(|connection| connection.rows::<E>(statement))
+    }
+
+    pub(in crate::store) fn execute(&self, statement: &Statement) -> Result<ProxyExecResult, DbErr> {
+        self.with(|connection| connection.execute(statement))
+    }
+
+    fn with<T>(&self, ask: impl FnOnce(&Connection) -> Result<T, Fault>) -> Result<T, DbErr> {
+        match self.connection.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
+            Some(connection) => Ok(ask(connection)?),
+            None => Err(DbErr::Conn(RuntimeErr::Internal("given back".to_owned()))),
         }
     }
-
-    async fn ask<T>(&self, ask: impl FnOnce(&Connection) -> Result<T, Fault>) -> Result<T, DbErr> {
-        let Ok(Ok(_room)) = timeout(self.0.turn, self.0.room.acquire()).await else { return Err(busy()) };
-        blocking(|| {
-            let connection = self.take()?;
-            let asked = ask(&connection);
-            self.put_back(connection);
-            Ok(asked?)
-        })
-    }
 }
 
-#[async_trait]
-impl ProxyDatabaseTrait for Readers {
-    async fn query(&self, statement: Statement) -> Result<Vec<ProxyRow>, DbErr> {
-        self.ask(|connection| connection.query(&statement, usize::MAX)).await
-    }
-
-    async fn execute(&self, statement: Statement) -> Result<ProxyExecResult, DbErr> {
-        self.ask(|connection| connection.execute(&statement)).await
-    }
-
-    async fn begin(&self) {
-        // it cannot say no; what it would have protected must not be written
-        tracing::error!("a transaction was begun on connections that have none: all of them are closed");
-        self.close();
-    }
-
-    async fn ping(&self) -> Result<(), DbErr> {
-        let one = Statement::from_string(DbBackend::Sqlite, "SELECT 1");
-        self.ask(|connection| connection.query(&one, 1)).await.map(drop)
-    }
-}
-
-impl fmt::Debug for Readers {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Readers")
+impl Drop for Asking {
+    /// A connection that met an error goes on like any other: SQLite has ended its statement.
+    fn drop(&mut self) {
+        let connection = self.connection.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        if let (Some(connection), Idle::Open(idle)) = (connection, &mut *self.readers.idle()) {
+            idle.push(connection);
+        }
     }
 }

@@ -3,6 +3,7 @@
 //! tables.
 
 use std::{
+    any::TypeId,
     collections::{BTreeMap, HashMap},
     sync::LazyLock,
 };
@@ -12,16 +13,19 @@ use rusqlite::{
     types::{ToSqlOutput, Value as Owned, ValueRef},
 };
 use sea_orm::{
-    ColumnTrait, DbErr, EntityTrait, Iterable, ProxyRow, Value,
-    sea_query::{ColumnType, IntoIden},
+    ActiveModelTrait, ColumnTrait, DbErr, EntityTrait, IdenStatic, Iterable, ProxyRow, TryIntoModel, Value,
+    sea_query::ColumnType,
 };
 
 /// The columns of all tables whose integers or bytes are something narrower.
 pub(super) static KINDS: LazyLock<Kinds> = LazyLock::new(Kinds::of_all_tables);
 
-/// What integers and bytes are, by the name of their column.
+/// What columns hold: integers and bytes by their name, and all columns of a table in their order.
 #[derive(Debug, Default)]
-pub(super) struct Kinds(HashMap<String, Kind>);
+pub(super) struct Kinds {
+    names: HashMap<String, Kind>,
+    tables: HashMap<TypeId, Columns>,
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
@@ -29,6 +33,43 @@ enum Kind {
     Small,
     Large,
     Id,
+    Bytes,
+    Text,
+}
+
+/// A table whose rows are read as they come, without asking for each value by its name.
+pub trait Table: EntityTrait {
+    /// The row of these values.
+    ///
+    /// # Errors
+    /// Where one is missing.
+    fn complete(values: Self::ActiveModel) -> Result<Self::Model, DbErr>;
+}
+
+impl<E> Table for E
+where
+    E: EntityTrait,
+    E::ActiveModel: TryIntoModel<E::Model>,
+{
+    fn complete(values: Self::ActiveModel) -> Result<Self::Model, DbErr> {
+        values.try_into_model()
+    }
+}
+
+/// The columns of a table in their order.
+#[derive(Debug)]
+pub(super) struct Columns(Vec<(&'static str, Kind)>);
+
+impl Columns {
+    /// One row, which has the columns in this order.
+    pub(super) fn model<E: Table>(&self, row: &Row<'_>) -> Result<E::Model, DbErr> {
+        let mut model = <E::ActiveModel as ActiveModelTrait>::default();
+        for (at, (column, (name, kind))) in E::Column::iter().zip(&self.0).enumerate() {
+            let value = row.get_ref(at).map_err(|error| DbErr::Type(error.to_string()))?;
+            model.try_set(column, value_of(name, value, *kind)?)?;
+        }
+        E::complete(model)
+    }
 }
 
 impl Kinds {
@@ -52,12 +93,21 @@ impl Kinds {
     /// Notes the columns of a table. A name may hold text in one and numbers in another, which SQLite tells apart; two
     /// kinds of numbers it may not.
     fn learn<E: EntityTrait>(&mut self) {
-        for column in E::Column::iter() {
-            if let Some(kind) = kind_of(column) {
-                let name = column.into_iden().to_string();
-                let known = self.0.insert(name.clone(), kind);
-                debug_assert!(known.is_none_or(|known| known == kind), "{name} is two things");
+        let columns: Vec<_> = E::Column::iter().map(|column| (column.as_str(), kind_of(column))).collect();
+        for (name, kind) in &columns {
+            if !matches!(kind, Kind::Text | Kind::Bytes) {
+                let known = self.names.insert((*name).to_owned(), *kind);
+                debug_assert!(known.is_none_or(|known| known == *kind), "{name} is two things");
             }
+        }
+        self.tables.insert(TypeId::of::<E>(), Columns(columns));
+    }
+
+    /// The columns of a table, for a statement that gives these.
+    pub(super) fn of<E: EntityTrait>(&self, given: &[&str]) -> Result<&Columns, DbErr> {
+        match self.tables.get(&TypeId::of::<E>()) {
+            Some(columns) if columns.0.iter().map(|(name, _)| name).eq(given) => Ok(columns),
+            _ => Err(DbErr::Type("a statement gives other columns than those of its table".to_owned())),
         }
     }
 
@@ -78,37 +128,54 @@ impl Kinds {
     }
 
     fn value(&self, name: &str, value: ValueRef<'_>) -> Result<Value, DbErr> {
-        let kind = self.0.get(name);
-        Ok(match (value, kind) {
-            (ValueRef::Null, _) => Value::String(None),
-            (ValueRef::Integer(number), Some(Kind::Flag)) => Value::Bool(Some(number != 0)),
-            (ValueRef::Integer(number), Some(Kind::Small)) => {
-                let small = i32::try_from(number);
-                Value::Int(Some(small.map_err(|_| DbErr::Type(format!("{name} is too large")))?))
-            }
-            (ValueRef::Integer(number), _) => Value::BigInt(Some(number)),
-            (ValueRef::Real(number), _) => Value::Double(Some(number)),
-            (ValueRef::Text(text), _) => {
-                let text =
-                    std::str::from_utf8(text).map_err(|_| DbErr::Type(format!("{name} is no text")))?;
-                Value::String(Some(text.to_owned()))
-            }
-            (ValueRef::Blob(bytes), Some(Kind::Id)) if bytes.len() == 16 => {
-                let id = uuid::Uuid::from_slice(bytes);
-                Value::Uuid(Some(id.map_err(|_| DbErr::Type(format!("{name} is no id")))?))
-            }
-            (ValueRef::Blob(bytes), _) => Value::Bytes(Some(bytes.to_vec())),
-        })
+        let kind = match (value, self.names.get(name)) {
+            // whatever it would have been: reading it as anything gives nothing
+            (ValueRef::Null, _) => return Ok(Value::String(None)),
+            (ValueRef::Blob(bytes), Some(Kind::Id)) if bytes.len() == 16 => Kind::Id,
+            (ValueRef::Blob(_), _) => Kind::Bytes,
+            (ValueRef::Integer(_), Some(kind @ (Kind::Flag | Kind::Small))) => *kind,
+            (ValueRef::Integer(_), _) => Kind::Large,
+            (ValueRef::Real(_) | ValueRef::Text(_), _) => Kind::Text,
+        };
+        value_of(name, value, kind)
     }
 }
 
-fn kind_of(column: impl ColumnTrait) -> Option<Kind> {
+/// A value of a column that holds this kind.
+fn value_of(name: &str, value: ValueRef<'_>, kind: Kind) -> Result<Value, DbErr> {
+    let wrong = |what: &str| DbErr::Type(format!("{name} is {what}"));
+    Ok(match (kind, value) {
+        (Kind::Flag, ValueRef::Null) => Value::Bool(None),
+        (Kind::Small, ValueRef::Null) => Value::Int(None),
+        (Kind::Large, ValueRef::Null) => Value::BigInt(None),
+        (Kind::Id, ValueRef::Null) => Value::Uuid(None),
+        (Kind::Bytes, ValueRef::Null) => Value::Bytes(None),
+        (Kind::Text, ValueRef::Null) => Value::String(None),
+        (Kind::Flag, ValueRef::Integer(number)) => Value::Bool(Some(number != 0)),
+        (Kind::Small, ValueRef::Integer(number)) => {
+            Value::Int(Some(i32::try_from(number).map_err(|_| wrong("too large"))?))
+        }
+        (_, ValueRef::Integer(number)) => Value::BigInt(Some(number)),
+        (_, ValueRef::Real(number)) => Value::Double(Some(number)),
+        (_, ValueRef::Text(text)) => {
+            let text = std::str::from_utf8(text).map_err(|_| wrong("no text"))?;
+            Value::String(Some(text.to_owned()))
+        }
+        (Kind::Id, ValueRef::Blob(bytes)) => {
+            Value::Uuid(Some(uuid::Uuid::from_slice(bytes).map_err(|_| wrong("no id"))?))
+        }
+        (_, ValueRef::Blob(bytes)) => Value::Bytes(Some(bytes.to_vec())),
+    })
+}
+
+fn kind_of(column: impl ColumnTrait) -> Kind {
     match column.def().get_column_type() {
-        ColumnType::Boolean => Some(Kind::Flag),
-        ColumnType::Integer => Some(Kind::Small),
-        ColumnType::BigInteger => Some(Kind::Large),
-        ColumnType::Uuid => Some(Kind::Id),
-        _ => None,
+        ColumnType::Boolean => Kind::Flag,
+        ColumnType::Integer => Kind::Small,
+        ColumnType::BigInteger => Kind::Large,
+        ColumnType::Uuid => Kind::Id,
+        ColumnType::Binary(_) | ColumnType::VarBinary(_) | ColumnType::Blob => Kind::Bytes,
+        _ => Kind::Text,
     }
 }
 
@@ -182,7 +249,7 @@ mod tests {
             ("configured", Kind::Flag),
             ("tenant_id", Kind::Id),
         ] {
-            assert_eq!(kinds.0.get(name), Some(&kind), "{name}");
+            assert_eq!(kinds.names.get(name), Some(&kind), "{name}");
         }
     }
 

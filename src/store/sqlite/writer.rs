@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use sea_orm::{DbErr, ProxyExecResult, ProxyRow, RuntimeErr, Statement};
+use sea_orm::{DbErr, EntityTrait, ProxyExecResult, ProxyRow, RuntimeErr, Statement};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::timeout,
@@ -20,6 +20,7 @@ use super::{
     blocking,
     connection::{Access, Connection},
     error::{Fault, busy, ended},
+    values::Table,
 };
 
 /// How long writers wait and how long their statements may run.
@@ -154,6 +155,14 @@ impl Writing {
     /// The first rows, at most so many.
     pub(in crate::store) fn query(&self, statement: &Statement, most: usize) -> Result<Vec<ProxyRow>, DbErr> {
         self.within(|connection| connection.query(statement, most))
+    }
+
+    /// Whole rows of a table.
+    pub(in crate::store) fn rows<E: Table>(
+        &self,
+        statement: &Statement,
+    ) -> Result<Vec<<E as EntityTrait>::Model>, DbErr> {
+        self.within(|connection| connection.rows::<E>(statement))
     }
 
     /// Runs this in the transaction, and not beside it: SQLite ends one by itself where the disk is full or a statement

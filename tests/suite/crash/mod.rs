@@ -19,12 +19,12 @@ use serde_json::json;
 use self::ledger::{Ledger, Tried};
 use crate::support::{
     ACME, CLINIC, Engine, Invited, Kind::Workspace, Setup, TestServer, acme_owner, both_engines,
-    client::Call, eventually, person, postgres::available, rounds,
+    client::Call, database::Inspector, eventually, person, rounds, smtp_sink::Ending,
 };
 
-both_engines!(a_killed_process_loses_nothing_it_has_acknowledged => setup());
-both_engines!(@on busy, Postgres, available(),
-    a_mail_that_has_left_is_not_repeated_although_its_tenant_was_busy => setup()
+both_engines!(
+    a_killed_process_loses_nothing_it_has_acknowledged => setup(),
+    a_mail_that_has_left_is_not_repeated_by_the_next_server => setup(),
 );
 
 /// Kills on one database, before it is looked over as a whole and left for a new one.
@@ -49,34 +49,47 @@ async fn a_killed_process_loses_nothing_it_has_acknowledged(server: TestServer) 
     }
 }
 
-async fn a_mail_that_has_left_is_not_repeated_although_its_tenant_was_busy(mut server: TestServer) {
+async fn a_mail_that_has_left_is_not_repeated_by_the_next_server(mut server: TestServer) {
     let (sink, rows) = (server.setup.sink.clone().unwrap(), server.inspect().await);
-    sink.greet("421 4.3.2 not yet");
+    sink.end("bob", Ending::Later);
     let invited = server.invite(Workspace, &acme_owner(), "bob@example.com", "member").await;
-    let count =
-        async |which: &str| rows.count(&format!("SELECT count(*) AS n FROM outbox WHERE {which}")).await;
-    eventually("the first attempt", async || (count("last_error = 'greeting'").await == 1).then_some(()))
-        .await;
+    eventually("the mail to be whole", async || (sink.letters().len() == 1).then_some(())).await;
     // from here on nothing of acme can be written down
-    rows.execute("BEGIN").await;
-    let acme = rows.id(ACME);
-    let lock =
-        format!("SELECT count(*) AS n FROM (SELECT 1 FROM tenants WHERE id = {acme} FOR UPDATE) AS held");
-    assert_eq!(rows.count(&lock).await, 1);
+    if server.engine == Engine::Sqlite {
+        rows.execute("BEGIN IMMEDIATE").await;
+    } else {
+        rows.execute("BEGIN").await;
+        let acme = rows.id(ACME);
+        let lock =
+            format!("SELECT count(*) AS n FROM (SELECT 1 FROM tenants WHERE id = {acme} FOR UPDATE) AS held");
+        assert_eq!(rows.count(&lock).await, 1);
+    }
     sink.take_all();
-    eventually("the mail to have left", async || (count("last_error = 'taken'").await == 1).then_some(()))
-        .await;
+    eventually("its note", async || noted(&server, &rows).await.then_some(())).await;
     server.kill();
     rows.execute("ROLLBACK").await;
-    assert_eq!(rows.execute("UPDATE outbox SET lease_until = 0 WHERE state = 'leased'").await, 1);
+    assert_eq!(expire_leases(&rows).await, 1);
     server.serve();
-    eventually("the next server to write it down", async || {
-        (count("state = 'sent'").await == 1).then_some(())
-    })
-    .await;
+    let sent = "SELECT count(*) AS n FROM outbox WHERE state = 'sent'";
+    eventually("the next server to write it down", async || (rows.count(sent).await == 1).then_some(()))
+        .await;
     assert_eq!(server.show(&invited, &acme_owner()).await.expect(200)["data"]["delivery"], "sent");
     assert_eq!(sink.letters().len(), 1);
     rows.assert_told().await;
+}
+
+/// Whether a mail is noted as taken: in its row, or in a file beside the database where rows wait for one writer.
+async fn noted(server: &TestServer, rows: &Inspector) -> bool {
+    if server.engine == Engine::Postgres {
+        return rows.count("SELECT count(*) AS n FROM outbox WHERE last_error = 'taken'").await == 1;
+    }
+    let notes = format!("{}-taken", server.database_url().trim_start_matches("sqlite://"));
+    fs::read_dir(notes).is_ok_and(|mut notes| notes.next().is_some())
+}
+
+/// Spares the minute until the next server takes over the mails of one that is surely gone.
+async fn expire_leases(rows: &Inspector) -> u64 {
+    rows.execute("UPDATE outbox SET lease_until = 0 WHERE state = 'leased'").await
 }
 
 /// What one stretch has shown.
@@ -104,6 +117,7 @@ impl Stretch {
         let mut slowest_start = Duration::ZERO;
         for crash in 1..=self.crashes {
             self.write_and_kill(crash).await;
+            expire_leases(&self.server.inspect().await).await;
             let since = Instant::now();
             self.server.serve();
             slowest_start = slowest_start.max(since.elapsed());
