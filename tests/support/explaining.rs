@@ -8,6 +8,8 @@ use sea_orm::{
     prelude::async_trait::async_trait,
 };
 
+use usher::store::Rows;
+
 /// A statement and how it was carried out.
 pub struct Explained {
     /// Its text.
@@ -81,3 +83,5 @@ impl ConnectionTrait for Explaining<'_> {
         self.through(statement, async |statement| self.rows.query_all_raw(statement).await).await
     }
 }
+
+impl Rows for Explaining<'_> {}
