@@ -5,7 +5,7 @@ use entity::{InviteId, Millis, OutboxState, TenantId, invite, outbox};
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, DbBackend, DbErr, DeleteMany, EntityTrait, ExprTrait,
     FromQueryResult, QueryFilter, QuerySelect, QueryTrait, Select, Statement,
-    sea_query::{Expr, Func, Query, SimpleExpr},
+    sea_query::{Expr, Query},
 };
 
 /// Spelled out, because the partial index `invites_ended` serves no other spelling.
@@ -101,12 +101,7 @@ pub fn forget_statements(
 
 /// Those of these that ended by then.
 fn over(tenant: TenantId, ids: &[InviteId], by: Millis) -> Condition {
-    // spelled so that no engine walks all invites of the tenant: their ids find them
-    let of_tenant = SimpleExpr::from(Func::coalesce([invite::Column::TenantId; 2].map(Expr::col))).eq(tenant);
-    Condition::all()
-        .add(of_tenant)
-        .add(invite::Column::Id.is_in(ids.iter().copied()))
-        .add(Condition::any().add(ended_by(by)).add(ran_out_by(by)))
+    super::of_ids(tenant, ids).add(Condition::any().add(ended_by(by)).add(ran_out_by(by)))
 }
 
 fn finding(over: Condition) -> Select<invite::Entity> {
