@@ -13,7 +13,7 @@ import argparse
 import signal
 import sys
 
-from harness import compare, durable, footprint, growth, mail, micro, overload, postgres
+from harness import compare, durable, footprint, growth, mail, micro, overload, postgres, replicas
 from harness.figures import Rounds
 from harness.machine import BENCH
 
@@ -22,7 +22,7 @@ COMMANDS = {"compare": compare.compare, "growth": growth.growth, "footprint": fo
             "micro": micro.micro}
 TABLES = {"compare": compare.table, "growth": growth.table, "footprint": footprint.table,
           "postgres": postgres.table, "overload": overload.table, "mail": mail.table, "durable": durable.table,
-          "micro": micro.table}
+          "micro": micro.table, "replicas": replicas.table}
 
 
 def parser() -> argparse.ArgumentParser:
@@ -55,7 +55,8 @@ def parser() -> argparse.ArgumentParser:
     one = command("footprint", "idle memory, cold start, size of the binary", 3)
     one.add_argument("--tenants", type=int, default=101)
 
-    command("postgres", "creates and accepts on PostgreSQL against two bare inserts", 5)
+    one = command("postgres", "creates and accepts on PostgreSQL against two bare inserts", 5)
+    one.add_argument("--replicas", type=int, help="instead: so many processes on one database, against one process")
     command("overload", "twice saturation, and a flooding tenant beside another", 3, 4.0)
     one = command("mail", "mails a second, and what the API notices of them", 9)
     one.add_argument("--backlog", type=int, default=100_000, help="mails owed")

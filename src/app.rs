@@ -227,6 +227,8 @@ async fn serve(
 
     let watcher = options.documents.is_none().then(|| Watcher::new(options.source.clone(), &loaded));
     let reloads = watcher.as_ref().map(Watcher::health);
+    // what `config show` tells of every key is of no use from here on, and is much with many tenants
+    drop(loaded);
     let extra =
         Extra { routes: options.routes, clock: parts.store.clock().clone(), mailbox: parts.mailbox.clone() };
     let server = server::public(parts.state.clone(), extra, public).map_err(cannot_listen)?;

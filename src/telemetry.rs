@@ -22,6 +22,9 @@ const DEFAULT_FILTER: &str =
 
 /// Lines that may wait for whoever reads standard error; further ones are dropped and counted.
 const WAITING: usize = 8192;
+/// Lines are written together up to so many bytes, and later ones gather for so long.
+const MOST_AT_ONCE: usize = 64 * 1024;
+const GATHER: Duration = Duration::from_millis(2);
 /// How long the end of the process waits for lines to be written.
 const LAST_LINES: Duration = Duration::from_secs(1);
 
@@ -76,18 +79,30 @@ impl Write for Lines {
     }
 }
 
+/// Writes what has gathered at once, and lets more gather meanwhile: to be woken for every line costs more than the line.
 fn write_out(waiting: &Receiver<Line>) {
-    while let Ok(line) = waiting.recv() {
-        match line {
-            Line::Text(text) => {
-                // where standard error is closed there is nobody to tell
-                let _ = io::stderr().write_all(&text);
+    let mut text = Vec::new();
+    while let Ok(first) = waiting.recv() {
+        let mut next = Some(first);
+        while let Some(line) = next {
+            match line {
+                Line::Text(line) => text.extend_from_slice(&line),
+                Line::Asked(answer) => {
+                    write(&mut text);
+                    let _ = answer.try_send(());
+                }
             }
-            Line::Asked(answer) => {
-                let _ = answer.try_send(());
-            }
+            next = waiting.try_recv().ok().filter(|_| text.len() < MOST_AT_ONCE);
         }
+        write(&mut text);
+        std::thread::sleep(GATHER);
     }
+}
+
+fn write(text: &mut Vec<u8>) {
+    // where standard error is closed there is nobody to tell
+    let _ = io::stderr().write_all(text);
+    text.clear();
 }
 
 /// Dropped at the end of the process, it waits a moment for what is still to be written.

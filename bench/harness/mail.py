@@ -84,6 +84,7 @@ def mail(args) -> Rounds:
             before = sink.taken()
             time.sleep(5)
             found.facts["alone"] = (sink.taken() - before) / 5
+            found.facts["left"] = args.backlog - sink.taken()
     return found
 
 
@@ -123,4 +124,5 @@ def table(found: Rounds) -> str:
                       short(found.facts["memory"][state]), short(found.results("api", state)[-1]["memory"])])
     owed = f"{found.facts['backlog']:,} mails owed by the server that is busy and by the one whose relay is dead"
     alone = f"With nobody asking anything {against(found.facts['alone'], MAILS)} mails/s leave."
-    return page(found, f"{owed}\n", rows(lines), alone)
+    spent = ["VOID: the backlog ran out; ask for more with --backlog"] * (found.facts["left"] <= 0)
+    return page(found, f"{owed}\n", rows(lines), alone, *spent)

@@ -10,6 +10,8 @@ from pathlib import Path
 from .figures import Rounds, page, rows
 from .machine import BENCH, ROOT, SERVER_CPU, conditions, describe, pinned, say
 
+REQUEST = "request: "
+
 
 def micro(args) -> Rounds:
     found = Rounds("micro", machine=describe())
@@ -21,7 +23,7 @@ def micro(args) -> Rounds:
     subprocess.run([*cargo, "--no-run"], cwd=package, check=True)
     with tempfile.TemporaryDirectory() as home:
         found.begin(conditions(Path(home)))
-        command = pinned(SERVER_CPU, *cargo, "--", "--measurement-time", args.seconds)
+        command = pinned(SERVER_CPU, *cargo, "--", "--warm-up-time", 1, "--measurement-time", args.seconds)
         subprocess.run(command, cwd=package, check=True, stdout=subprocess.DEVNULL,
                        env={**os.environ, "CRITERION_HOME": home})
         for estimates in sorted(Path(home).glob("*/new/estimates.json")):
@@ -34,7 +36,18 @@ def micro(args) -> Rounds:
 
 
 def table(found: Rounds) -> str:
-    lines = [["function", "median, µs", "95 % of medians lie between"]]
-    for name, _, one in found.all():
-        lines.append([name, f"{one['median'] / 1000:.2f}", f"{one['least'] / 1000:.2f} and {one['most'] / 1000:.2f}"])
-    return page(found, rows(lines))
+    middle = {name: one for name, _, one in found.all()}
+    between = lambda one: f"{one['least'] / 1000:.2f} and {one['most'] / 1000:.2f}"
+    functions = [["function", "median, µs", "95 % of medians lie between"]]
+    requests = [["request, in an application without a socket", "median, µs", "95 % of medians lie between",
+                 "beyond the bare one"]]
+    bare = middle.get(f"{REQUEST}bare", {"median": 0})["median"]
+    for name, one in middle.items():
+        cost = f"{one['median'] / 1000:.2f}"
+        if name.startswith(REQUEST):
+            beyond = f"{(one['median'] - bare) / 1000:.2f}"
+            requests.append([name.removeprefix(REQUEST), cost, between(one), beyond])
+        else:
+            functions.append([name, cost, between(one)])
+    requests[1:] = sorted(requests[1:], key=lambda line: float(line[1]))
+    return page(found, rows(functions), rows(requests))

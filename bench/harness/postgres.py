@@ -8,6 +8,7 @@ from .databases import Postgres
 from .engine import bare, bare_database
 from .figures import Rounds, against, milliseconds, page, rows, short, spread
 from .machine import SERVER_CPU, conditions, describe, say
+from .replicas import replicas
 from .scratch import Scratch
 from .usher import Usher
 from .workloads import AHEAD
@@ -18,6 +19,8 @@ TARGET = 1.0
 
 
 def postgres(args) -> Rounds:
+    if args.replicas:
+        return replicas(args)
     found = Rounds("postgres", machine=describe(), seconds=args.seconds)
     with Scratch(args) as scratch, contextlib.ExitStack() as stack:
         database = Postgres(scratch.home, SERVER_CPU)

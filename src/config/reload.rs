@@ -27,6 +27,15 @@ use crate::{
 /// being written is not read half; two looks and the reading stay well below a second.
 const POLL: Duration = Duration::from_millis(250);
 
+/// Files looked at in one look, at most, where none seems to have changed: a thousand are through within half a second.
+/// Of more, what is written in place shows as much later as there are more; what is added, renamed or removed changes
+/// its directory and shows at once.
+const SHARE: usize = 512;
+
+/// How long a directory must have been left alone before its times are relied on: what happens within one tick of the
+/// file system's clock leaves them as they are.
+const SETTLED: i64 = 2_000;
+
 /// After how many looks a configuration that could not be applied is tried again.
 const RETRY_EVERY: u32 = 4;
 
@@ -96,8 +105,18 @@ impl ReloadHealth {
 pub struct Watcher {
     source: Source,
     at_start: Arc<Settings>,
-    tried: Stamps,
+    tried: Arc<Stamps>,
+    round: Round,
     health: ReloadHealth,
+}
+
+/// How far the files of a large configuration have been looked at since all of them were.
+#[derive(Clone, Copy, Debug, Default)]
+struct Round {
+    /// Which is next.
+    next: usize,
+    /// The directories and `usher.toml` as they were then; none if that does not tell what is in them.
+    places: Option<[Stamp; 3]>,
 }
 
 impl Watcher {
@@ -108,7 +127,8 @@ impl Watcher {
         Self {
             source,
             at_start: loaded.settings.clone(),
-            tried: loaded.stamps.clone(),
+            tried: Arc::new(loaded.stamps.clone()),
+            round: Round::default(),
             health: ReloadHealth::new(),
         }
     }
@@ -140,24 +160,27 @@ impl Watcher {
                 heard = hangup.recv() => heard.is_some(),
                 _ = looks.tick() => false,
             };
-            let seen = self.look().await;
-            let settled = seen != self.tried && changed.as_ref() == Some(&seen);
+            let seen = self.look(changed.is_some()).await;
+            let settled = seen.is_some() && changed == seen;
             let again = refused_for.is_some_and(|looks| looks >= RETRY_EVERY);
             if asked || settled || again {
                 changed = None;
                 refused_for = self.reload(&apply).await.then_some(0);
             } else {
-                changed = (seen != self.tried).then_some(seen);
+                changed = seen;
                 refused_for = refused_for.map(|looks| looks + 1);
             }
         }
     }
 
-    /// The files as they are now: those of the directory, and the secrets and keys that they named.
-    async fn look(&self) -> Stamps {
-        let dir = self.source.config_dir.clone();
-        let known: Vec<PathBuf> = self.tried.keys().cloned().collect();
-        blocking(move || look(&dir, &known)).await.unwrap_or_default()
+    /// The files as they are now, those of the directory and the secrets and keys that they named, if they are not as
+    /// they were tried last. All of them are looked at if asked for, or if a share of them is not enough.
+    async fn look(&mut self, at_all: bool) -> Option<Stamps> {
+        let (dir, tried) = (self.source.config_dir.clone(), self.tried.clone());
+        let round = if at_all { Round::default() } else { self.round };
+        let (seen, round) = blocking(move || look(&dir, &tried, round)).await.unwrap_or_default();
+        self.round = round;
+        seen
     }
 
     /// One reload; `true` if the configuration is fine and was refused by `apply`.
@@ -166,13 +189,14 @@ impl Watcher {
         F: Fn(Loaded) -> Fut,
         Fut: Future<Output = Result<(), ConfigErrors>>,
     {
+        self.round = Round::default();
         let source = self.source.clone();
         let loaded = blocking(move || load(&source))
             .await
             .unwrap_or_else(|| Err(ConfigErrors::one("reload", "stopped unexpectedly")));
         let (outcome, refused) = match loaded {
             Ok(loaded) => {
-                self.tried = loaded.stamps.clone();
+                self.tried = Arc::new(loaded.stamps.clone());
                 let (settings, warnings) = (loaded.settings.clone(), loaded.warnings.clone());
                 let outcome = apply(loaded).await;
                 if outcome.is_ok() {
@@ -182,7 +206,7 @@ impl Watcher {
                 (outcome, refused)
             }
             Err(errors) => {
-                self.tried = errors.stamps.clone();
+                self.tried = Arc::new(errors.stamps.clone());
                 (Err(errors), false)
             }
         };
@@ -220,23 +244,43 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
     tokio::task::spawn_blocking(work).await.ok()
 }
 
-fn look(dir: &Path, known: &[PathBuf]) -> Stamps {
-    let mut paths: Vec<PathBuf> = known.to_vec();
-    match config_files(dir) {
-        Ok(files) => {
-            // tenants count by the listing alone: one that is gone is a change, not a file to wait for
-            let tenants = dir.join("tenants");
-            let listed = |path: &PathBuf| {
-                path.parent() == Some(&tenants)
-                    && path.extension().is_some_and(|extension| extension == "toml")
-            };
-            paths.retain(|path| !listed(path));
-            paths.push(files.server);
-            paths.extend(files.tenants);
+/// One look, and how far the round is after it.
+fn look(dir: &Path, tried: &Stamps, round: Round) -> (Option<Stamps>, Round) {
+    let places = [dir.to_owned(), dir.join("tenants"), dir.join("usher.toml")].map(|place| stamp(&place));
+    if tried.len() > SHARE && round.places == Some(places) {
+        let begin = if round.next < tried.len() { round.next } else { 0 };
+        let mut share = tried.iter().skip(begin).take(SHARE);
+        if share.all(|(path, before)| stamp(path) == *before) {
+            return (None, Round { next: begin + SHARE, ..round });
         }
-        Err(_) => return Stamps::from([(dir.to_owned(), None)]),
     }
-    paths.into_iter().map(|path| (path.clone(), stamp(&path))).collect()
+    let seen = look_at_all(dir, tried);
+    let settled = places.iter().flatten().all(|place| is_older(place, SETTLED));
+    let round = Round { next: 0, places: settled.then_some(places) };
+    ((seen != *tried).then_some(seen), round)
+}
+
+/// Whether what was stamped has been as it is for so many milliseconds.
+fn is_older(place: &(u64, u64, i64, i64, i64, i64), millis: i64) -> bool {
+    let changed = place.4.saturating_mul(1000).saturating_add(place.5 / 1_000_000);
+    Clock::wall().0.saturating_sub(changed) > millis
+}
+
+fn look_at_all(dir: &Path, known: &Stamps) -> Stamps {
+    // tenants count by the listing alone: one that is gone is a change, not a file to wait for
+    let tenants = dir.join("tenants");
+    let listed = |path: &Path| {
+        path.extension().is_some_and(|extension| extension == "toml") && path.parent() == Some(&tenants)
+    };
+    let Ok(files) = config_files(dir) else { return Stamps::from([(dir.to_owned(), None)]) };
+    let named = known.keys().filter(|path| !listed(path)).cloned();
+    let paths = named.chain([files.server]).chain(files.tenants);
+    paths
+        .map(|path| {
+            let stamp = stamp(&path);
+            (path, stamp)
+        })
+        .collect()
 }
 
 /// Keys whose change a running server cannot follow.

@@ -69,12 +69,12 @@ pub async fn preview(invites: &Invites, link: &Presented) -> Result<Preview, Ref
     let keys = invites.keys()?;
     let token = keys.parse(&link.token).ok_or(Refusal::InvalidToken)?;
     let found = invites.previews.get(token.claims().id).await?;
-    let row = genuine(&keys, &token, found.as_ref().map(|found| found.invite.clone()))?;
-    let (Some(found), true) = (found, row.version == token.claims().version) else {
+    let row = genuine(&keys, &token, found.as_ref().map(|found| &found.invite))?;
+    let (Some(found), true) = (&found, row.version == token.claims().version) else {
         return Err(Refusal::InvalidToken);
     };
-    let tenant = invites.served(&row, link.kind, link.within)?;
-    let status = status_at(&row, invites.store.clock().now());
+    let tenant = invites.served(row, link.kind, link.within)?;
+    let status = status_at(row, invites.store.clock().now());
     match row.status {
         InviteStatus::Pending | InviteStatus::Accepted | InviteStatus::Expired => {}
         InviteStatus::Revoked | InviteStatus::Declined => {
@@ -83,15 +83,15 @@ pub async fn preview(invites: &Invites, link: &Presented) -> Result<Preview, Ref
     }
     Ok(Preview {
         tenant,
-        scope: super::scope_of(&row),
+        scope: super::scope_of(row),
         workspace_name: found.workspace_name.clone(),
         inviter_name: found.inviter_name.clone(),
-        email: row.email,
+        email: row.email.clone(),
         role: row.role,
         status,
         expires_at: row.expires_at,
-        locale: row.locale,
-        link_host: row.link_host,
+        locale: row.locale.clone(),
+        link_host: row.link_host.clone(),
     })
 }
 

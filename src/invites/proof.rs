@@ -77,7 +77,8 @@ impl Invites {
         let id = token.claims().id;
         let row =
             self.store.read(move |db| async move { store::invites::find_for_link(&db, id).await }).await?;
-        let row = genuine(&keys, &token, row)?;
+        genuine(&keys, &token, row.as_ref())?;
+        let row = row.ok_or(Refusal::InvalidToken)?;
         let tenant = self.served(&row, link.kind, link.within)?;
         Ok((row, token, tenant))
     }
@@ -96,16 +97,16 @@ impl Invites {
 }
 
 /// The row, if the token is genuine for it; as slow when there is no row.
-pub(super) fn genuine(
+pub(super) fn genuine<'a>(
     keys: &MasterKeys,
     token: &LinkToken,
-    row: Option<invite::Model>,
-) -> Result<invite::Model, Refusal> {
+    row: Option<&'a invite::Model>,
+) -> Result<&'a invite::Model, Refusal> {
     let Some(row) = row else {
         keys.verify_nothing(token);
         return Err(Refusal::InvalidToken);
     };
-    if keys.verify(token, link_row(&row)) { Ok(row) } else { Err(Refusal::InvalidToken) }
+    if keys.verify(token, link_row(row)) { Ok(row) } else { Err(Refusal::InvalidToken) }
 }
 
 /// Refuses an address that is not good enough for answering an invite. With a link, an absent claim passes:

@@ -34,6 +34,8 @@ use crate::store::{
 
 /// The guarantee that what is due leaves.
 pub const POLL: Duration = Duration::from_secs(1);
+/// From a wake-up to the round that follows it.
+const GATHER: Duration = Duration::from_millis(25);
 /// How often leases of mails in flight are renewed; a third of their length.
 const RENEW: Duration = Duration::from_secs(20);
 const RECLAIM: Duration = Duration::from_secs(5);
@@ -345,9 +347,12 @@ pub(super) struct Wake;
 impl Handler<Wake> for Mailer {
     type Result = ();
 
+    /// What commits within the same moment is looked for once: under load there is a wake-up for every batch.
     fn handle(&mut self, _: Wake, ctx: &mut Self::Context) {
-        self.woken.store(false, Ordering::Release);
-        self.pump(ctx);
+        ctx.run_later(GATHER, |mailer, ctx| {
+            mailer.woken.store(false, Ordering::Release);
+            mailer.pump(ctx);
+        });
     }
 }
 

@@ -18,14 +18,17 @@ use super::sqlite::{Asking, Table, Writing};
 
 /// A connection that gives whole rows of a table, on SQLite without the names and copies that the ORM's own rows need.
 pub trait Rows: ConnectionTrait {
-    /// All rows of a statement that gives the columns of a table, each once and in their order.
+    /// All rows of a statement that gives the columns of a table, each once and in their order. Unless a connection
+    /// knows better, as the ORM reads them.
     ///
     /// # Errors
     /// As any statement.
     fn rows<E: Table>(
         &self,
         statement: Statement,
-    ) -> impl Future<Output = Result<Vec<<E as EntityTrait>::Model>, DbErr>> + Send;
+    ) -> impl Future<Output = Result<Vec<<E as EntityTrait>::Model>, DbErr>> + Send {
+        async { models::<E>(&self.query_all_raw(statement).await?) }
+    }
 
     /// The first of them.
     ///
@@ -224,9 +227,4 @@ impl Rows for Reading {
     }
 }
 
-/// Whoever looks into a database reads as the ORM does.
-impl Rows for DatabaseConnection {
-    async fn rows<E: Table>(&self, statement: Statement) -> Result<Vec<<E as EntityTrait>::Model>, DbErr> {
-        models::<E>(&self.query_all_raw(statement).await?)
-    }
-}
+impl Rows for DatabaseConnection {}

@@ -5,7 +5,7 @@
 //! Needs nothing but the build. Where PostgreSQL's programs, the Python SDK or schemathesis are not installed, that
 //! part says `SKIPPED` on the terminal, and fails under `USHER_REQUIRE_ALL=1`. Longer runs of the same tests:
 //! `USHER_RACE_ROUNDS` (10000 with the filter `mixed_races` is the great race), `USHER_CRASH_CYCLES`,
-//! `USHER_MODEL_STEPS`, `USHER_MAIL_COUNT`, `USHER_STALE_ROUNDS`, `USHER_TENANTS`. `USHER_BINARY` names another build
+//! `USHER_MODEL_STEPS`, `USHER_PLAN_ROWS`, `USHER_MAIL_COUNT`, `USHER_STALE_ROUNDS`, `USHER_TENANTS`. `USHER_BINARY` names another build
 //! to run as a process.
 //!
 //! Which attack or fault each shows is in the tables of `docs/SECURITY.md`.
@@ -41,6 +41,7 @@ mod fuzzing;
 mod granting;
 mod hostile_tenants;
 mod hosts;
+mod hot_plans;
 mod idempotency;
 mod idempotent_posts;
 mod identity;

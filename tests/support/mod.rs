@@ -1,16 +1,19 @@
 //! What every integration test stands on: a server on either engine ([`server`]), its configuration
 //! ([`setup`]), people and their credentials ([`people`]), calls and answers ([`client`]), every route as data
 //! ([`routes`]), invites ([`invites`]), the command line ([`cli`]), a relay ([`smtp_sink`]), an issuer's key server
-//! ([`key_server`]), a road to the database that breaks ([`proxy`]), a look into the rows ([`database`]), what must hold
-//! in them ([`invariants`]), the schema ([`schema`]), and having the server forget what is over ([`forgetting`]).
+//! ([`key_server`]), a road to the database that breaks ([`proxy`]), a look into the rows ([`database`]), how they are
+//! found ([`explaining`]), very many of them ([`long_served`]), what must hold in them ([`invariants`]), the schema
+//! ([`schema`]), and having the server forget what is over ([`forgetting`]).
 
 pub mod cli;
 pub mod client;
 pub mod database;
+pub mod explaining;
 pub mod forgetting;
 pub mod invariants;
 pub mod invites;
 pub mod key_server;
+pub mod long_served;
 pub mod people;
 pub mod postgres;
 pub mod proxy;

@@ -35,15 +35,28 @@ impl Drop for Watched {
     }
 }
 
+/// A tenant that needs nothing but a name.
+fn other(at: u32, name: &str) -> String {
+    format!("id = \"01900000-0000-7000-8000-0000000{at:05}\"\nslug = \"t{at}\"\nname = \"{name}\"\n")
+}
+
 fn slugs(loaded: &Loaded) -> Vec<String> {
     loaded.settings.tenants.iter().map(|tenant| tenant.slug.clone()).collect()
 }
 
 impl Watched {
     fn start() -> Self {
+        Self::start_with(0)
+    }
+
+    /// With so many tenants besides, none of which has a domain.
+    fn start_with(others: u32) -> Self {
         let scratch = Scratch::new();
         scratch.write("usher.toml", SERVER);
         scratch.write("tenants/acme.toml", ACME);
+        for at in 0..others {
+            scratch.write(&format!("tenants/t{at:04}.toml"), &other(at, "as it was"));
+        }
         let loaded = load(&scratch.source()).unwrap();
         let in_force = Arc::new(Mutex::new(slugs(&loaded)));
         let refuse = Arc::new(Mutex::new(false));
@@ -183,4 +196,26 @@ async fn a_hangup_reloads_even_if_nothing_seems_to_have_changed() {
     assert!(std::process::Command::new("kill").args(["-HUP", &pid]).status().unwrap().success());
     let took = watched.until("reloaded", |watched| watched.health.state().succeeded == 1).await;
     assert!(took < Duration::from_secs(1), "{took:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_very_many_files_each_change_is_seen_however_it_was_made() {
+    let _calm = HANGUPS.read().await;
+    // three shares; long enough ago that the times of the directory count
+    let watched = Watched::start_with(1500);
+    tokio::time::sleep(Duration::from_millis(3000)).await;
+    assert_eq!(watched.health.state().succeeded, 0, "nothing has changed");
+    let place = |at: u32| watched.scratch.path().join(format!("tenants/t{at:04}.toml"));
+    for (at, succeeded) in [(3, 1), (1499, 2)] {
+        // written in place, which leaves the directory as it is
+        std::fs::write(place(at), other(at, "changed")).unwrap();
+        watched.until("changed", |watched| watched.health.state().succeeded == succeeded).await;
+    }
+    std::fs::write(place(9000).with_extension("new"), other(1500, "added")).unwrap();
+    std::fs::rename(place(9000).with_extension("new"), place(1500)).unwrap();
+    watched.until("added", |watched| watched.now().len() == 1502).await;
+    std::fs::remove_file(place(7)).unwrap();
+    watched.until("removed", |watched| watched.now().len() == 1501).await;
+    std::fs::write(watched.scratch.path().join("usher.toml"), "[server]\nlistne = 1").unwrap();
+    watched.failures(1).await;
 }

@@ -6,7 +6,8 @@
 //! a stall shows in the percentiles instead of slowing the clock. Prints one JSON object. One thread on purpose: pin
 //! it to a core; above 0.9 of `client_cpu` the client is the limit.
 //!
-//! The file holds requests one after another: `<group> <length>\n` and so many bytes.
+//! `--addr` may list several servers, between which the connections are divided. The file holds requests one after
+//! another: `<group> <length>\n` and so many bytes.
 
 use std::{
     cell::{Cell, RefCell},
@@ -77,7 +78,6 @@ fn read(path: &str) -> (Vec<String>, Requests) {
 // -- the loop ------------------------------------------------------------------------------------------------------
 
 struct Run {
-    addr: String,
     requests: Requests,
     next: Cell<usize>,
     /// whether the requests are sent round and round
@@ -103,16 +103,16 @@ struct Seen {
 }
 
 async fn drive(flags: &Flags, groups: Vec<String>, requests: Requests) -> Value {
-    let addr = flags.text("addr").to_owned();
+    let addrs: Vec<String> = flags.text("addr").split(',').map(str::to_owned).collect();
     let mut streams = Vec::new();
-    for _ in 0..flags.number("connections") {
-        streams.push(Some(connect(&addr).await.unwrap_or_else(|| fail(&format!("{addr} does not answer")))));
+    for addr in addrs.iter().cycle().take(flags.number("connections")) {
+        let stream = connect(addr).await.unwrap_or_else(|| fail(&format!("{addr} does not answer")));
+        streams.push((addr.clone(), stream));
     }
     let create = |path| BufWriter::new(std::fs::File::create(path).unwrap_or_else(|_| fail("--answers")));
     let seen = Seen { answers: flags.find("answers").map(create), ..Seen::default() };
     let (begun, processor) = (Instant::now(), processor_seconds());
     let run = Rc::new(Run {
-        addr,
         requests,
         next: Cell::new(0),
         repeat: flags.yes("repeat"),
@@ -121,8 +121,10 @@ async fn drive(flags: &Flags, groups: Vec<String>, requests: Requests) -> Value 
         until: begun + Duration::from_secs_f64(flags.number("seconds")),
         seen: RefCell::new(seen),
     });
-    let tasks: Vec<_> =
-        streams.into_iter().map(|stream| spawn_local(connection(run.clone(), stream))).collect();
+    let tasks: Vec<_> = streams
+        .into_iter()
+        .map(|(addr, stream)| spawn_local(connection(run.clone(), addr, Some(stream))))
+        .collect();
     for task in tasks {
         task.await.unwrap();
     }
@@ -173,19 +175,16 @@ async fn connect(addr: &str) -> Option<TcpStream> {
     Some(stream)
 }
 
-async fn connection(run: Rc<Run>, mut stream: Option<TcpStream>) {
+async fn connection(run: Rc<Run>, addr: String, mut stream: Option<TcpStream>) {
     let mut buffer = Vec::with_capacity(64 * 1024);
     while let Some((request, due)) = run.next().await {
-        if stream.is_none() {
-            stream = connect(&run.addr).await;
+        let bytes = &run.requests.file[request.bytes.clone()];
+        let mut answer = sent(&addr, &mut stream, bytes, &mut buffer).await;
+        // no answer to this request: the server had given up waiting for the first one on this connection
+        if answer.as_ref().is_some_and(|answer| answer.status == 408) {
+            stream = None;
+            answer = sent(&addr, &mut stream, bytes, &mut buffer).await;
         }
-        let answer = match &mut stream {
-            Some(open) => exchange(open, &run.requests.file[request.bytes.clone()], &mut buffer).await,
-            None => {
-                tokio::time::sleep(PAUSE).await;
-                None
-            }
-        };
         match answer {
             Some(answer) => {
                 let micros = u32::try_from(due.elapsed().as_micros()).unwrap_or(u32::MAX);
@@ -198,6 +197,25 @@ async fn connection(run: Rc<Run>, mut stream: Option<TcpStream>) {
                 run.seen.borrow_mut().broken += 1;
                 stream = None;
             }
+        }
+    }
+}
+
+/// The answer to a request over a connection, made anew if there is none.
+async fn sent(
+    addr: &str,
+    stream: &mut Option<TcpStream>,
+    request: &[u8],
+    buffer: &mut Vec<u8>,
+) -> Option<Answer> {
+    if stream.is_none() {
+        *stream = connect(addr).await;
+    }
+    match stream {
+        Some(open) => exchange(open, request, buffer).await,
+        None => {
+            tokio::time::sleep(PAUSE).await;
+            None
         }
     }
 }
