@@ -26,7 +26,7 @@ async fn seed(server: &TestServer, rows: &Inspector, tenant: &str, workspace: &s
             "zeroblob(32)",
         ),
         Engine::Postgres => (
-            format!("WITH g(n) AS (SELECT generate_series(1, {count}))"),
+            format!("WITH g(n) AS (SELECT generate_series(1::bigint, {count}))"),
             "gen_random_uuid()",
             "decode(repeat('00', 32), 'hex')",
         ),
