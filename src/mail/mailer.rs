@@ -35,7 +35,7 @@ use crate::store::{
 /// The guarantee that what is due leaves.
 pub const POLL: Duration = Duration::from_secs(1);
 /// From a wake-up to the round that follows it.
-const GATHER: Duration = Duration::from_millis(25);
+const GATHER: Duration = Duration::from_millis(10);
 /// How often leases of mails in flight are renewed; a third of their length.
 const RENEW: Duration = Duration::from_secs(20);
 const RECLAIM: Duration = Duration::from_secs(5);
