@@ -79,7 +79,8 @@ impl Write for Lines {
     }
 }
 
-/// Writes what has gathered at once, and lets more gather meanwhile: to be woken for every line costs more than the line.
+/// Writes what has gathered at once, and lets more gather meanwhile: to be woken for every line costs more than the
+/// line.
 fn write_out(waiting: &Receiver<Line>) {
     let mut text = Vec::new();
     while let Ok(first) = waiting.recv() {
@@ -94,8 +95,11 @@ fn write_out(waiting: &Receiver<Line>) {
             }
             next = waiting.try_recv().ok().filter(|_| text.len() < MOST_AT_ONCE);
         }
+        let more_waits = text.len() >= MOST_AT_ONCE;
         write(&mut text);
-        std::thread::sleep(GATHER);
+        if !more_waits {
+            std::thread::sleep(GATHER);
+        }
     }
 }
 

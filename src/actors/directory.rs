@@ -53,8 +53,6 @@ pub(super) struct Lane {
 struct LaneState {
     queue: VecDeque<Job>,
     actor: Option<Addr<TenantActor>>,
-    /// Whether the actor has been told of something that it has not taken yet.
-    told: bool,
     /// Number of the latest actor: an earlier one that ends late has nothing to say.
     started: u64,
 }
@@ -73,7 +71,6 @@ impl Lane {
     pub(super) fn take(&self, most: usize) -> Vec<Job> {
         let mut state = self.state();
         let count = state.queue.len().min(most);
-        state.told = count < state.queue.len();
         state.queue.drain(..count).collect()
     }
 
@@ -92,17 +89,15 @@ impl Lane {
         quiet
     }
 
-    /// Puts a job on the queue and tells the actor, which is started if there is none. While it is busy one telling is
-    /// enough: it looks at the queue again by itself.
+    /// Puts a job on the queue and tells the actor, which is started if there is none. Where something waits already
+    /// it has been told: it looks at the queue again by itself.
     fn enqueue(self: &Arc<Self>, job: Job, shared: &Arc<Shared>) {
         let mut state = self.state();
+        let told = !state.queue.is_empty();
         state.queue.push_back(job);
         match &state.actor {
-            Some(_) if state.told => {}
-            Some(actor) => {
-                actor.do_send(Wake);
-                state.told = true;
-            }
+            Some(_) if told => {}
+            Some(actor) => actor.do_send(Wake),
             None => self.start_actor(&mut state, shared),
         }
     }
@@ -125,7 +120,7 @@ impl Lane {
         let start = move |_: &mut _| TenantActor::new(lane, shared_with, number);
         let actor = TenantActor::start_in_arbiter(&shared.arbiter, start);
         actor.do_send(Wake);
-        (state.actor, state.told) = (Some(actor), true);
+        state.actor = Some(actor);
     }
 }
 

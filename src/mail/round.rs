@@ -122,8 +122,8 @@ pub async fn now_and_skew(deps: &Deps, tx: &store::Tx) -> Result<(Millis, i64), 
     Ok((now, skew))
 }
 
-/// Renews leases, and queues mails again whose lease ran out, with what is noted of them. Ours are renewed first, so that a clock that
-/// jumped does not make us take over from ourselves.
+/// Renews leases, and queues mails again whose lease ran out, with what is noted of them. Ours are renewed first, so
+/// that a clock that jumped does not make us take over from ourselves.
 async fn leases(deps: &Deps, round: &Round, done: &mut Done) -> Result<(), StoreError> {
     let now = done.now(deps);
     let abandoned = round.reclaim

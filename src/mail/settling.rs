@@ -9,7 +9,7 @@ use entity::{OutboxId, TenantId};
 use super::{delivery::Deps, round::now_and_skew};
 use crate::store::{
     StoreError,
-    deliveries::{self, Settled},
+    deliveries::{self, Settled, Verdict},
     outbox::Held,
 };
 
@@ -43,8 +43,9 @@ pub async fn settle(deps: &Deps, landed: Vec<(TenantId, Settled)>) -> Settlement
         match deps.store.bounded(settle_group(deps, &group)).await {
             Ok(skew) => {
                 done.skew = Some(skew);
-                let leases: Vec<Held> = group.values().flatten().map(|mail| mail.lease).collect();
-                deps.taken.forget(&leases).await;
+                let sent = group.values().flatten().filter(|mail| mail.verdict == Verdict::Sent);
+                let noted: Vec<Held> = sent.map(|mail| mail.lease).collect();
+                deps.taken.forget(&noted).await;
                 done.written.extend(group.values().flatten().map(|mail| mail.lease.id));
             }
             Err(error) => tracing::warn!(%error, "what became of mails cannot be written down yet"),

@@ -23,6 +23,10 @@ async def done(result):
     return await result if inspect.isawaitable(result) else result
 
 
+class NotRefused(AssertionError):
+    """A call went through that must not."""
+
+
 async def refused(result, error, status, code):
     """The error that a call must raise: its class, status, code, message and request id."""
     try:
@@ -34,7 +38,7 @@ async def refused(result, error, status, code):
         assert caught.message and not caught.message.startswith("{"), repr(caught)
         assert caught.request_id, repr(caught)
         return caught
-    raise AssertionError(f"not refused with {status} {code}")
+    raise NotRefused(f"not refused with {status} {code}")
 
 
 def client_of(mode, credential, tenant="acme", **options):

@@ -21,7 +21,7 @@ fn what_has_landed_is_written_down_without_waiting_for_a_round() {
             while !relay.recipients().contains(&address) {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
-            world.invite(acme(), &format!("later{attempt}")).await;
+            let later = world.invite(acme(), &format!("later{attempt}")).await;
             let writer = world.store.system_write().await.unwrap();
             world.wake();
             while relay.accepted_for(&address).is_empty() {
@@ -37,6 +37,7 @@ fn what_has_landed_is_written_down_without_waiting_for_a_round() {
                 return;
             }
             assert!(attempt < 20, "{}", row.delivery);
+            world.until(&later, Delivery::Sent).await;
         }
     });
 }
