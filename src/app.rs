@@ -10,7 +10,7 @@ use std::{
 
 use actix_web::web;
 use tokio::{
-    runtime::Runtime,
+    runtime::Handle,
     signal::unix::{SignalKind, signal},
     sync::oneshot,
 };
@@ -31,6 +31,7 @@ use crate::{
     keys::Keys,
     mail::{Deps, Mailbox, Mailer, MailerHandle, TakenNotes, Transports, mailer},
     members::Members,
+    priority::give_way,
     store::{Store, StoreError, api_keys, migrate},
     telemetry,
     tenancy::{Places, Registry},
@@ -157,7 +158,16 @@ pub fn start(options: Options) -> Result<Running, StartError> {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().thread_name("usher-db").enable_all().build();
         let runtime = runtime.map_err(|e| StartError::Other(format!("no runtime: {e}")))?;
-        let ended = actix_web::rt::System::new().block_on(serve(&runtime, options, stopped, started));
+        let sending = tokio::runtime::Builder::new_multi_thread()
+            .thread_name("usher-mail")
+            .worker_threads(1)
+            .on_thread_start(give_way)
+            .enable_all()
+            .build();
+        let sending = sending.map_err(|e| StartError::Other(format!("no runtime for mails: {e}")))?;
+        let runtimes = Runtimes { store: runtime.handle().clone(), sending: sending.handle().clone() };
+        let ended = actix_web::rt::System::new().block_on(serve(runtimes, options, stopped, started));
+        sending.shutdown_timeout(Duration::from_secs(5));
         // ended last: everything that uses the database ran on it
         runtime.shutdown_timeout(Duration::from_secs(5));
         ended
@@ -206,8 +216,15 @@ struct Parts {
     state: web::Data<State>,
 }
 
+/// Where what is no request runs.
+struct Runtimes {
+    store: Handle,
+    /// Mails, on threads that give way.
+    sending: Handle,
+}
+
 async fn serve(
-    runtime: &Runtime,
+    runtimes: Runtimes,
     options: Options,
     stopped: oneshot::Receiver<()>,
     started: mpsc::SyncSender<Began>,
@@ -219,7 +236,7 @@ async fn serve(
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
-    let parts = build(runtime, &loaded).await?;
+    let parts = build(runtimes, &loaded).await?;
     let settings = loaded.settings.clone();
     let public = listen(&settings.server.listen)?;
     let admin = settings.server.admin_listen.as_deref().map(listen).transpose()?;
@@ -265,7 +282,7 @@ async fn serve(
     Ok(())
 }
 
-async fn build(runtime: &Runtime, loaded: &Loaded) -> Result<Parts, StartError> {
+async fn build(runtimes: Runtimes, loaded: &Loaded) -> Result<Parts, StartError> {
     let settings = loaded.settings.clone();
     match migrate::up(&settings.database).await? {
         migrate::Upgraded::Current { applied: 0 } => {}
@@ -274,7 +291,7 @@ async fn build(runtime: &Runtime, loaded: &Loaded) -> Result<Parts, StartError> 
             tracing::warn!("the schema is newer than this binary; serving without migrating");
         }
     }
-    let store = Store::connect(&settings.database, runtime.handle().clone(), Clock::default()).await?;
+    let store = Store::connect(&settings.database, runtimes.store, Clock::default()).await?;
     let live_key = has_live_key(&store).await?;
     loaded.require_servable(&settings.server.listen, live_key)?;
 
@@ -291,6 +308,7 @@ async fn build(runtime: &Runtime, loaded: &Loaded) -> Result<Parts, StartError> 
         registry: registry.clone(),
         transports,
         taken: TakenNotes::beside(&settings.database),
+        sending: runtimes.sending,
         poll: mailer::POLL,
     };
     let mailer = Mailer::start_in(&mail_arbiter.handle(), deps);
@@ -303,7 +321,7 @@ async fn build(runtime: &Runtime, loaded: &Loaded) -> Result<Parts, StartError> 
     let places = Places::new(store.clone());
     let moved = places.clone();
     let tenants = Tenants::new(store.clone(), lanes.clone());
-    tenants::sync::sync(&tenants, &settings.tenants).await?;
+    tenants::sync::sync_at_start(&tenants, &settings.tenants).await?;
     let state = web::Data::new(State {
         registry: registry.clone(),
         auth: auth.clone(),
@@ -319,6 +337,7 @@ async fn build(runtime: &Runtime, loaded: &Loaded) -> Result<Parts, StartError> 
         }),
         tenants,
         store: store.clone(),
+        lanes: lanes.clone(),
         limits: AddressLimits::default(),
     });
     Ok(Parts { registry, auth, store, lanes, mailer, mailbox, state })

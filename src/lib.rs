@@ -4,7 +4,8 @@
 //! commits together), [`store`] (the statements that decide), [`http`] (how it is asked for), [`app`] (how it
 //! all starts and ends). Imports point down: [`cli`], [`dev`], app, http, then the use cases ([`invites`],
 //! [`members`], [`workspaces`], [`tenants`], [`keys`]), then [`actors`] and [`mail`], then [`identity`] and
-//! [`tenancy`], then [`store`], [`config`], [`domain`] and the `entity` crate; a test keeps it so.
+//! [`tenancy`], then [`store`], [`config`], [`domain`] and the `entity` crate; a test keeps it so. [`priority`] says who
+//! goes first where processors are short.
 
 pub mod actors;
 pub mod app;
@@ -19,6 +20,7 @@ pub mod janitor;
 pub mod keys;
 pub mod mail;
 pub mod members;
+pub mod priority;
 pub mod store;
 pub mod telemetry;
 pub mod tenancy;

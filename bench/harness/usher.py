@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import urllib.request
 from pathlib import Path
 
 from . import wire
@@ -82,6 +83,12 @@ class Usher(WireServer):
 
     def is_ready(self) -> bool:
         return self.answers("/readyz", self.admin)
+
+    def refused(self) -> float:
+        """commands that found no room, since it started"""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.admin}/metrics", timeout=30) as page:
+            lines = page.read().decode().splitlines()
+        return sum(float(line.split()[1]) for line in lines if line.startswith("usher_lane_refused_total "))
 
     def version(self) -> str:
         return hashlib.sha256(self.binary.read_bytes()).hexdigest()[:12]

@@ -8,7 +8,10 @@ use entity::TenantId;
 use futures_util::FutureExt;
 use tokio::time::{Instant, timeout};
 
-use super::command::{Address, Appends, Decision, Job, Stop, Work, write_appends};
+use super::{
+    command::{Address, Appends, Decision, Job, Stop, Work, write_appends},
+    pace::Pace,
+};
 use crate::{
     domain::Refusal,
     store::{Store, StoreError, tx::Tx},
@@ -40,8 +43,9 @@ pub(super) fn turn_back(jobs: Vec<Job>) {
     refuse_all(jobs, &blocked);
 }
 
-/// Commits a batch and answers its callers.
-pub(super) async fn commit(store: &Store, jobs: Vec<Job>) -> Way {
+/// Commits a batch and answers its callers. Where others wait for it whatever their tenant, `pace` learns how long it
+/// takes.
+pub(super) async fn commit(store: &Store, jobs: Vec<Job>, pace: Option<&Pace>) -> Way {
     let now = Instant::now();
     let (mut jobs, late): (Vec<Job>, Vec<Job>) = jobs.into_iter().partition(|job| job.begin_by > now);
     for job in late {
@@ -55,7 +59,7 @@ pub(super) async fn commit(store: &Store, jobs: Vec<Job>) -> Way {
     }
     metrics::histogram!("usher_batch_commands")
         .record(f64::from(u32::try_from(jobs.len()).unwrap_or(u32::MAX)));
-    match try_together(store, &mut jobs).await {
+    match try_together(store, &mut jobs, pace).await {
         Together::Done(ended) => answer(jobs, ended),
         Together::Refuse(refusal) => refuse_all(jobs, &refusal),
         Together::Blocked(refusal) => {
@@ -111,12 +115,12 @@ fn tenants_of(jobs: &[Job]) -> Vec<TenantId> {
     tenants
 }
 
-async fn try_together(store: &Store, jobs: &mut [Job]) -> Together {
+async fn try_together(store: &Store, jobs: &mut [Job], pace: Option<&Pace>) -> Together {
     let tx = match begin(store, tenants_of(jobs)).await {
         Ok(tx) => tx,
         Err(refusal) => return Together::Blocked(refusal),
     };
-    let alone = jobs.len() == 1;
+    let (alone, begun) = (jobs.len() == 1, Instant::now());
     let mut ended = Vec::with_capacity(jobs.len());
     let mut seen = Vec::new();
     for job in jobs.iter_mut() {
@@ -136,6 +140,9 @@ async fn try_together(store: &Store, jobs: &mut [Job]) -> Together {
                 };
             }
         }
+    }
+    if let Some(pace) = pace {
+        pace.note(jobs.len(), begun.elapsed());
     }
     match finish(tx, &mut ended).await {
         Ok(()) => Together::Done(ended),

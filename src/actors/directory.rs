@@ -19,9 +19,10 @@ use tokio::{
 use super::{
     batch::{self, Way},
     command::{Command, Job, TypedTask},
+    pace::Pace,
     tenant_actor::{TenantActor, Wake},
 };
-use crate::{config::settings, domain::Refusal, store::Store};
+use crate::{config::settings, domain::Refusal, priority::give_way, store::Store};
 
 /// A command that could not begin within this time is not begun: its caller has been answered by then.
 const BEGIN_WITHIN: Duration = Duration::from_secs(7);
@@ -38,7 +39,7 @@ pub struct Lanes {
 pub(super) struct Shared {
     pub(super) store: Store,
     pub(super) committer: Committer,
-    pub(super) max_batch: usize,
+    pub(super) pace: Arc<Pace>,
     pub(super) idle: Duration,
     arbiter: ArbiterHandle,
 }
@@ -134,7 +135,7 @@ pub(super) enum Committer {
 }
 
 impl Committer {
-    fn new(store: &Store, max_batch: usize, connections: u32) -> Self {
+    fn new(store: &Store, pace: &Arc<Pace>, connections: u32) -> Self {
         if store.is_postgres() {
             // some connections are left to reads and the mailer
             let writers = usize::try_from(connections).unwrap_or(10).saturating_sub(3).max(1);
@@ -142,7 +143,7 @@ impl Committer {
         }
         // unbounded, because admission has bounded what can be in it
         let (send, receive) = mpsc::unbounded_channel();
-        start_writer(store.clone(), receive, max_batch);
+        start_writer(store.clone(), receive, pace.clone());
         Self::Writer(send)
     }
 
@@ -160,7 +161,7 @@ impl Committer {
                 let (store, connections) = (store.clone(), connections.clone());
                 let committing = store.runtime().clone().spawn(async move {
                     let _permit = connections.acquire_owned().await;
-                    batch::commit(&store, batch).await
+                    batch::commit(&store, batch, None).await
                 });
                 Box::pin(async move { committing.await.unwrap_or(Way::Blocked) })
             }
@@ -168,11 +169,14 @@ impl Committer {
     }
 }
 
-/// Gives the SQLite writer a thread of its own, which waits for the disk and nobody else for it. It ends with the last
-/// clone of the lanes.
-fn start_writer(store: Store, batches: Batches, max_batch: usize) {
+/// Gives the SQLite writer a thread of its own, which waits for the disk and nobody else for it, and gives way to the
+/// threads that answer: they refuse what it cannot take. It ends with the last clone of the lanes.
+fn start_writer(store: Store, batches: Batches, pace: Arc<Pace>) {
     let runtime = store.runtime().clone();
-    let write = move || runtime.block_on(write_all(store, batches, max_batch));
+    let write = move || {
+        give_way();
+        runtime.block_on(write_all(store, batches, &pace));
+    };
     if let Err(error) = std::thread::Builder::new().name("usher-writer".to_owned()).spawn(write) {
         tracing::error!(%error, "no thread can be had for the writer");
     }
@@ -180,15 +184,15 @@ fn start_writer(store: Store, batches: Batches, max_batch: usize) {
 
 /// The SQLite writer: merges the batches that wait, across tenants, up to the limit, and commits as soon as it
 /// is free. It waits for nothing to fill.
-async fn write_all(store: Store, mut batches: Batches, max_batch: usize) {
+async fn write_all(store: Store, mut batches: Batches, pace: &Pace) {
     while let Some((mut jobs, done)) = batches.recv().await {
         let mut waiting = vec![done];
-        while jobs.len() < max_batch {
+        while jobs.len() < pace.room() {
             let Ok((more, done)) = batches.try_recv() else { break };
             jobs.extend(more);
             waiting.push(done);
         }
-        let way = batch::commit(&store, jobs).await;
+        let way = batch::commit(&store, jobs, Some(pace)).await;
         if way == Way::Blocked {
             while let Ok((behind, done)) = batches.try_recv() {
                 batch::turn_back(behind);
@@ -205,10 +209,10 @@ impl Lanes {
     /// The lane on a store; its actors live on the given arbiter.
     #[must_use]
     pub fn new(store: Store, settings: settings::Lane, connections: u32, arbiter: ArbiterHandle) -> Self {
-        let max_batch = settings.max_batch.max(1);
-        let committer = Committer::new(&store, max_batch, connections);
+        let pace = Arc::new(Pace::new(settings.max_batch.max(1)));
+        let committer = Committer::new(&store, &pace, connections);
         Self {
-            shared: Arc::new(Shared { store, committer, max_batch, idle: settings.idle, arbiter }),
+            shared: Arc::new(Shared { store, committer, pace, idle: settings.idle, arbiter }),
             lanes: Arc::default(),
             total: Arc::new(Semaphore::new(settings.queue_total)),
             settings,
@@ -230,13 +234,26 @@ impl Lanes {
             lane.enqueue(job, &self.shared);
         } else {
             let store = self.shared.store.clone();
-            self.shared.store.runtime().spawn(async move { batch::commit(&store, vec![job]).await });
+            self.shared.store.runtime().spawn(async move { batch::commit(&store, vec![job], None).await });
         }
         // a reply that never comes: the process is ending
         answer.await.unwrap_or(Err(Refusal::Unavailable {
             retry_after: 1,
             what: "The server is stopping; the change may or may not have happened.",
         }))
+    }
+
+    /// Whether a command of this tenant, or of any, would find room now. Looked at before anything is spent on a
+    /// request; whether there is room is decided when it is queued.
+    ///
+    /// # Errors
+    /// [`Refusal::Unavailable`].
+    pub fn require_room(&self, tenant: Option<TenantId>) -> Result<(), Refusal> {
+        let crowded = || {
+            let lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+            tenant.and_then(|id| lanes.get(&id)).is_some_and(|lane| lane.admission.available_permits() == 0)
+        };
+        if self.total.available_permits() == 0 || crowded() { Err(no_room()) } else { Ok(()) }
     }
 
     /// How many commands may wait in all.
@@ -273,13 +290,12 @@ impl Lanes {
         let total = self.total.clone().try_acquire_owned();
         match (own, total) {
             (Ok(own), Ok(total)) => Ok(vec![own, total]),
-            _ => {
-                metrics::counter!("usher_lane_refused_total").increment(1);
-                Err(Refusal::Unavailable {
-                    retry_after: 1,
-                    what: "Too much is waiting for this organisation.",
-                })
-            }
+            _ => Err(no_room()),
         }
     }
+}
+
+fn no_room() -> Refusal {
+    metrics::counter!("usher_lane_refused_total").increment(1);
+    Refusal::Unavailable { retry_after: 1, what: "Too much is waiting for this organisation." }
 }

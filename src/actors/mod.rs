@@ -8,6 +8,7 @@ pub mod batch;
 pub mod command;
 pub mod directory;
 mod once;
+mod pace;
 pub mod planned;
 mod tenant_actor;
 #[cfg(test)]

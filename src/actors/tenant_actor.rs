@@ -36,7 +36,7 @@ impl TenantActor {
         if self.busy {
             return;
         }
-        let batch = self.lane.take(self.shared.max_batch);
+        let batch = self.lane.take(self.shared.pace.room());
         if batch.is_empty() {
             return;
         }

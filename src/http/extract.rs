@@ -187,6 +187,10 @@ impl Caller {
         }
         agree(&self.principal, tenant.id)?;
         self.at.visit.is_for(&tenant);
+        if self.at.visit.changes {
+            // not told to whoever has no business here
+            self.at.state.lanes.require_room(Some(tenant.id))?;
+        }
         let state = self.at.state;
         let host = match self.at.visit.site {
             Site::Tenant(_) => self.at.visit.host,
@@ -223,7 +227,7 @@ impl Caller {
     /// [`Refusal::NotFound`].
     pub async fn within_invite(self, id: InviteId) -> Result<(web::Data<State>, Call, Scope), Refusal> {
         let store = self.at.state.store.clone();
-        let row = store.read(async move |db| store::invites::find_for_link(&db, id).await).await?;
+        let row = store.look_up(async move |db| store::invites::find_for_link(&db, id).await).await?;
         let row = row.ok_or(Refusal::NotFound)?;
         let tenant = self.at.state.registry.current().tenant(row.tenant_id).cloned();
         let (state, call) = self.within(tenant.ok_or(Refusal::NotFound)?).await?;
@@ -317,7 +321,7 @@ async fn owner_to_be(
     let (id, key) = (tenant.id, principal.person()?.grant_key(&email));
     let by_operator = key != email.norm();
     let granted =
-        state.store.read(async move |db| store::owners_granted::exists(&db, id, &key).await).await?;
+        state.store.look_up(async move |db| store::owners_granted::exists(&db, id, &key).await).await?;
     if granted && !by_operator {
         seen.remember_granted(tenant.id, &email);
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
+    actors::Lanes,
     config::settings,
     http::edge::limits::AddressLimits,
     identity::Authenticator,
@@ -35,6 +36,8 @@ pub struct State {
     pub places: Places,
     /// The database, for look-ups that only find the tenant of a path.
     pub store: Store,
+    /// Where changes queue.
+    pub lanes: Lanes,
     /// Limits by client address.
     pub limits: AddressLimits,
 }

@@ -179,7 +179,7 @@ impl Authenticator {
         let slot =
             KeySlot { key: hash, trust: trust.generation(), epoch: self.key_epoch.load(Ordering::Acquire) };
         let load = async {
-            let found = self.store.read(async move |db| {
+            let found = self.store.look_up(async move |db| {
                 let Some(row) = api_keys::find_live(&db, &hash.0, now).await? else { return Ok(None) };
                 let user = match &row.user_id {
                     Some(id) => users::find(&db, id).await?,

@@ -52,7 +52,7 @@ impl FirstSight {
         }
         let asked = user.clone();
         let found = store
-            .read(async move |db| users::known(&db, &asked.id, &asked.issuer, &asked.subject).await)
+            .look_up(async move |db| users::known(&db, &asked.id, &asked.issuer, &asked.subject).await)
             .await?;
         match found {
             // not remembered: another issuer may be first

@@ -45,7 +45,7 @@ pub async fn find_any(
     invites: &Invites,
     id: InviteId,
 ) -> Result<(invite::Model, Arc<settings::Tenant>), Refusal> {
-    let row = invites.store.read(async move |db| store::invites::find_for_link(&db, id).await).await?;
+    let row = invites.store.look_up(async move |db| store::invites::find_for_link(&db, id).await).await?;
     let row = row.ok_or(Refusal::NotFound)?;
     let tenant = invites.registry.current().tenant(row.tenant_id).cloned().ok_or(Refusal::NotFound)?;
     Ok((row, tenant))

@@ -122,7 +122,7 @@ pub(super) async fn own(
     id: InviteId,
 ) -> Result<(UserIdentity, Arc<settings::Tenant>), Refusal> {
     let person = principal.person()?.clone();
-    let row = invites.store.read(async move |db| store::invites::find_for_link(&db, id).await).await?;
+    let row = invites.store.look_up(async move |db| store::invites::find_for_link(&db, id).await).await?;
     let row = row
         .filter(|row| row.email_norm == address_of(&person) && agrees(principal.confined_to, row.tenant_id));
     let row = row.ok_or(Refusal::NotFound)?;

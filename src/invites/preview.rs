@@ -157,7 +157,7 @@ impl Previews {
     async fn get(&self, id: InviteId) -> Result<Option<Arc<PreviewRow>>, Refusal> {
         let store = self.store.clone();
         self.load(id, async move {
-            store.read(move |db| async move { store::invites::find_for_preview(&db, id).await }).await
+            store.look_up(move |db| async move { store::invites::find_for_preview(&db, id).await }).await
         })
         .await
     }

@@ -53,7 +53,7 @@ pub struct Presented {
 /// [`Refusal::Unavailable`] without the database.
 pub async fn workspace_of(invites: &Invites, token: &str) -> Result<Option<WorkspaceId>, Refusal> {
     let Some(id) = invites.keys()?.parse(token).map(|token| token.claims().id) else { return Ok(None) };
-    let row = invites.store.read(async move |db| store::invites::find_for_link(&db, id).await).await?;
+    let row = invites.store.look_up(async move |db| store::invites::find_for_link(&db, id).await).await?;
     Ok(row.and_then(|row| row.workspace_id))
 }
 
@@ -76,7 +76,7 @@ impl Invites {
         let token = keys.parse(&link.token).ok_or(Refusal::InvalidToken)?;
         let id = token.claims().id;
         let row =
-            self.store.read(move |db| async move { store::invites::find_for_link(&db, id).await }).await?;
+            self.store.look_up(move |db| async move { store::invites::find_for_link(&db, id).await }).await?;
         genuine(&keys, &token, row.as_ref())?;
         let row = row.ok_or(Refusal::InvalidToken)?;
         let tenant = self.served(&row, link.kind, link.within)?;

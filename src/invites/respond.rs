@@ -42,7 +42,7 @@ pub fn respond<'a>(
 ) -> Planned<'a, impl Command<Output = ()>> {
     invites.lanes.plan(async move {
         let person = principal.person()?;
-        let row = invites.store.read(async move |db| store::invites::find_for_link(&db, id).await).await?;
+        let row = invites.store.look_up(async move |db| store::invites::find_for_link(&db, id).await).await?;
         let row = row.filter(|row| agrees(principal.confined_to, row.tenant_id)).ok_or(Refusal::NotFound)?;
         invites.served(&row, Kind::Workspace, within).map_err(|_| Refusal::NotFound)?;
         if row.email_norm != address_of(person) || row.email_norm != address.norm() {

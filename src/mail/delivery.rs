@@ -1,10 +1,11 @@
 //! What becomes of one claimed mail: is it still wanted, what does it say, did it leave. Everything is read
 //! anew at this moment, nothing of it was stored with the queue; and no transaction is open while it is sent.
 
-use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{future::Future, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use entity::{Millis, TenantId, invite, outbox};
 use futures_util::FutureExt;
+use tokio::runtime::Handle;
 
 use super::{
     letter::{self, Letter, Sender},
@@ -43,6 +44,8 @@ pub struct Deps {
     pub transports: Arc<Transports>,
     /// Which mails have left, ahead of what the database says.
     pub taken: TakenNotes,
+    /// Where mails are written and sent: on threads that give way, and so must hold nothing that others wait for.
+    pub sending: Handle,
     /// How often what is due is looked for unasked; [`super::mailer::POLL`] in service.
     pub poll: Duration,
 }
@@ -149,12 +152,16 @@ impl Attempt<'_> {
         if !self.deps.store.is_postgres() {
             return self.deps.taken.note(self.lease).await;
         }
-        let noting = async {
-            let tx = self.deps.store.system_write().await?;
-            let noted = store::outbox::note_taken(tx.conn(), self.lease).await;
-            tx.end(noted.map_err(StoreError::from)).await
-        };
-        if let Err(error) = self.deps.store.bounded(noting).await {
+        let (store, lease) = (self.deps.store.clone(), self.lease);
+        let noting = self.written(async move {
+            let noting = async {
+                let tx = store.system_write().await?;
+                let noted = store::outbox::note_taken(tx.conn(), lease).await;
+                tx.end(noted.map_err(StoreError::from)).await
+            };
+            store.bounded(noting).await
+        });
+        if let Err(error) = noting.await {
             tracing::debug!(mail = %self.row.id, %error, "a mail that has left is not noted ahead");
         }
     }
@@ -184,28 +191,26 @@ impl Attempt<'_> {
             salt: salt.to_vec(),
         };
         let tenant = self.row.tenant_id;
-        let tx = self.deps.store.tenant_write(tenant).await?;
-        let rekeyed = async {
-            let now = tx.now().await?;
-            let row =
-                store::deliveries::rekey(tx.conn(), tenant, facts.invite.id, self.lease, key, now).await?;
-            Ok::<_, StoreError>(row)
-        }
-        .await;
-        match rekeyed {
-            Ok(Some(invite)) => {
-                tx.commit().await?;
-                Ok(Some(PreviewRow { invite, ..facts }))
-            }
-            Ok(None) => {
-                tx.rollback().await;
-                Ok(None)
-            }
-            Err(error) => {
-                tx.rollback().await;
-                Err(error)
-            }
-        }
+        let (store, lease, invite) = (self.deps.store.clone(), self.lease, facts.invite.id);
+        let rekeyed = self.written(async move {
+            let tx = store.tenant_write(tenant).await?;
+            let rekeyed = async {
+                let now = tx.now().await?;
+                Ok(store::deliveries::rekey(tx.conn(), tenant, invite, lease, key, now).await?)
+            };
+            let rekeyed = rekeyed.await;
+            tx.end(rekeyed).await
+        });
+        Ok(rekeyed.await?.map(|invite| PreviewRow { invite, ..facts }))
+    }
+
+    /// Writes on the store's runtime: a thread that gives way must not hold a lock meanwhile.
+    async fn written<T: Send + 'static>(
+        &self,
+        write: impl Future<Output = Result<T, StoreError>> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let writing = self.deps.store.runtime().spawn(write);
+        writing.await.map_err(|_| StoreError::unavailable("the server is stopping"))?
     }
 
     fn write(

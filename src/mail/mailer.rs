@@ -1,7 +1,7 @@
 //! The mailer: the actor that sees to it that every mail owed leaves. It decides what is due and keeps count of
-//! what is in flight; the work itself runs on the store's runtime and comes back as messages. A poll every
-//! second is the guarantee, wake-ups are hints. Rounds claim mails; beside them what has landed is written down at
-//! once. Nothing it knows is needed again after a crash: leases run out and others take over.
+//! what is in flight; the work itself runs on the store's runtime (sending: on one whose threads give way) and comes
+//! back as messages. A poll every second is the guarantee, wake-ups are hints. Rounds claim mails; beside them what has
+//! landed is written down at once. Nothing it knows is needed again after a crash: leases run out and others take over.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -251,7 +251,7 @@ impl Mailer {
             class: Some("stopped"),
         };
         let (deps, mailer) = (self.deps.clone(), ctx.address());
-        let task = self.deps.store.runtime().spawn(async move {
+        let task = self.deps.sending.spawn(async move {
             mailer.do_send(Back(deliver(&deps, row, lease).await));
         });
         self.lanes.entry(lane.clone()).or_default().busy += 1;

@@ -126,7 +126,7 @@ impl Store {
         Ok(Self { inner: Arc::new(Inner { write, runtime, clock, commits, statements, health }) })
     }
 
-    /// The runtime that all database and SMTP futures run on.
+    /// The runtime that all database futures run on.
     #[must_use]
     pub fn runtime(&self) -> &Handle {
         &self.inner.runtime
@@ -194,6 +194,27 @@ impl Store {
             }
         };
         reading.await.map_err(|_| StoreError::unavailable("the server is stopping"))?
+    }
+
+    /// A read of a few rows by their keys. Where SQLite has a connection free it is made at once, on the thread that asks:
+    /// it takes less than handing it to another thread and back. Where it fails there, for a lock perhaps, it is made
+    /// again as [`Store::read`] makes it.
+    ///
+    /// # Errors
+    /// As [`Store::read`].
+    pub async fn look_up<T, F, Fut>(&self, read: F) -> Result<T, StoreError>
+    where
+        F: FnOnce(Reading) -> Fut + Clone + Send + 'static,
+        Fut: Future<Output = Result<T, DbErr>> + Send,
+        T: Send + 'static,
+    {
+        if let Write::Sqlite(_, readers) = &self.inner.write
+            && let Some(free) = readers.free()
+            && let Ok(found) = read.clone()(Reading(Asked::Sqlite(free))).await
+        {
+            return Ok(found);
+        }
+        self.read(read).await
     }
 
     /// Waits for work in transactions that no command limits, such as the mailer's, a few seconds at most: a connection

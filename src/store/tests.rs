@@ -271,3 +271,26 @@ async fn a_commit_is_on_the_disk_before_it_is_confirmed() {
     }
     assert!(tx.rollback().await);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_looked_up_is_read_at_once_and_where_no_connection_is_free_by_another_thread() {
+    let folder = std::env::temp_dir().join(format!("store-{}", uuid::Uuid::now_v7()));
+    let url = format!("sqlite://{}/usher.db", folder.display());
+    let database = settings::Database { url: url.into(), max_connections: 2 };
+    migrate::up(&database).await.unwrap();
+    let runtime = tokio::runtime::Handle::current();
+    let store = Store::connect(&database, runtime.clone(), Clock::default()).await.unwrap();
+    let asking = move || {
+        let again = store.clone();
+        // the one connection that has been opened is taken while another is asked for
+        let looking = store.look_up(async move |_| {
+            let (here, within) = (again.clone(), async |_| Ok(std::thread::current().id()));
+            Ok((std::thread::current().id(), here.look_up(within).await.unwrap()))
+        });
+        (std::thread::current().id(), runtime.block_on(looking).unwrap())
+    };
+    let (asked, (at_once, by_another)) = tokio::task::spawn_blocking(asking).await.unwrap();
+    assert_eq!(asked, at_once);
+    assert_ne!(asked, by_another);
+    std::fs::remove_dir_all(folder).unwrap();
+}

@@ -34,7 +34,7 @@ impl Places {
         if let Some(tenant) = self.known.get(&id) {
             return Ok(Some(tenant));
         }
-        let found = self.store.read(async move |db| workspaces::tenant_of(&db, id).await).await?;
+        let found = self.store.look_up(async move |db| workspaces::tenant_of(&db, id).await).await?;
         if let Some(tenant) = found {
             self.known.insert(id, tenant);
         }

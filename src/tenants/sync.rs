@@ -4,6 +4,7 @@
 use std::{
     collections::{HashMap, HashSet},
     sync::Arc,
+    time::{Duration, Instant},
 };
 
 use entity::{TenantId, WorkspaceId, tenant};
@@ -22,6 +23,8 @@ use crate::{
 const LOOK: usize = 500;
 /// Tenants made at the same time.
 const AT_ONCE: usize = 32;
+/// How long a start goes on trying.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Makes the rows of these tenants and of their workspaces. What is in line already is not written, so that a start or
 /// a reload with ten thousand tenants costs a few reads.
@@ -41,6 +44,27 @@ pub async fn sync(tenants: &Tenants, configured: &[Arc<settings::Tenant>]) -> Re
         }
     }
     Ok(())
+}
+
+/// [`sync`] at a start: where it is told to come back it does, for a minute. Other servers may be starting on the same
+/// database and make the same rows, and a server that gave up for that would only be started again.
+///
+/// # Errors
+/// As [`sync`].
+pub async fn sync_at_start(tenants: &Tenants, configured: &[Arc<settings::Tenant>]) -> Result<(), Refusal> {
+    let begun = Instant::now();
+    loop {
+        match sync(tenants, configured).await {
+            Err(Refusal::Unavailable { retry_after, what }) if begun.elapsed() < PATIENCE => {
+                tracing::warn!(
+                    what,
+                    "the rows of the configured tenants cannot be written yet; trying again"
+                );
+                tokio::time::sleep(Duration::from_secs(retry_after)).await;
+            }
+            done => return done,
+        }
+    }
 }
 
 /// Tenants that are not in line with their rows.

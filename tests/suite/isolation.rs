@@ -13,9 +13,9 @@ use futures_util::{StreamExt, future::join_all, stream};
 use serde_json::json;
 
 use crate::support::{
-    ACME, CLINIC, Engine,
+    ACME, ACME_HOST, CLINIC, Engine, GLOBEX_HOST,
     Kind::{Org, Workspace},
-    Setup, TestServer, acme_owner, both_engines, eventually, globex_owner, rounds,
+    PLATFORM, Setup, TestServer, acme_owner, both_engines, eventually, globex_owner, rounds,
     smtp_sink::{Ending, Failing, SmtpSink},
     within,
 };
@@ -26,6 +26,7 @@ both_engines!(
     mails_that_hang_at_a_shared_relay_leave_others_a_way => Setup::new().smtp().server("mail.timeout", "20s"),
     mails_that_cannot_be_written_hold_up_nobody => Setup::new().smtp(),
     a_flood_is_turned_back_and_others_pass => Setup::new().server("lane.queue_per_tenant", 4),
+    a_flood_is_turned_back_before_anybody_is_asked_who_calls => Setup::new().server("lane.queue_per_tenant", 4),
     tenants_that_fall_quiet_leave_no_actor_behind => many_tenants(),
 );
 
@@ -149,10 +150,11 @@ async fn mails_that_cannot_be_written_hold_up_nobody(server: TestServer) {
     rows.assert_told().await;
 }
 
-async fn a_flood_is_turned_back_and_others_pass(server: TestServer) {
+/// Calls of acme's, many at a time, until the others are done; tells how many of them were turned back.
+async fn beside_a_flood(server: &TestServer, others: impl AsyncFnOnce(&AtomicUsize)) {
     let (over, refused) = (AtomicBool::new(false), AtomicUsize::new(0));
     let flood = join_all((0..64).map(|caller| {
-        let (server, over, refused) = (&server, &over, &refused);
+        let (over, refused) = (&over, &refused);
         async move {
             let mut at = 0;
             while !over.load(Ordering::Relaxed) {
@@ -167,6 +169,15 @@ async fn a_flood_is_turned_back_and_others_pass(server: TestServer) {
         }
     }));
     let others = async {
+        others(&refused).await;
+        over.store(true, Ordering::Relaxed);
+    };
+    tokio::join!(flood, others);
+    println!("{:?}: {} calls of the flood were turned back", server.engine, refused.into_inner());
+}
+
+async fn a_flood_is_turned_back_and_others_pass(server: TestServer) {
+    beside_a_flood(&server, async |refused| {
         for at in 0..30 {
             let body = json!({ "email": format!("carol{at}@example.com"), "role": "member" });
             server.post(&Org.globex_collection(), &body).by(&globex_owner()).await.expect(201);
@@ -175,12 +186,30 @@ async fn a_flood_is_turned_back_and_others_pass(server: TestServer) {
             (refused.load(Ordering::Relaxed) > 0).then_some(())
         })
         .await;
-        over.store(true, Ordering::Relaxed);
-    };
-    tokio::join!(flood, others);
-    println!("{:?}: {} calls of the flood were turned back", server.engine, refused.into_inner());
+    })
+    .await;
     server.invite(Org, &acme_owner(), "after@example.com", "member").await;
     server.inspect().await.assert_sound().await;
+}
+
+/// A refusal must cost little, so the tenant's own host does not ask first who calls. Elsewhere a stranger learns nothing.
+async fn a_flood_is_turned_back_before_anybody_is_asked_who_calls(server: TestServer) {
+    let body = json!({ "email": "dan@example.com" });
+    let anonymous = |host: &'static str| server.post(&Org.collection(), &body).on(host);
+    anonymous(ACME_HOST).await.expect(401);
+    beside_a_flood(&server, async |_| {
+        eventually("no room", async || {
+            anonymous(PLATFORM).await.expect(401);
+            server.post(&Org.collection(), &body).by(&globex_owner()).await.expect(404);
+            anonymous(GLOBEX_HOST).await.expect(401);
+            server.get(&Org.collection()).on(ACME_HOST).await.expect(401);
+            let answer = anonymous(ACME_HOST).await;
+            (answer.status != 401).then(|| answer.come_back())
+        })
+        .await;
+    })
+    .await;
+    anonymous(ACME_HOST).await.expect(401);
 }
 
 /// How many tenants there are besides the two of every test.

@@ -153,7 +153,7 @@ fn a_command_that_is_too_late_is_not_begun() {
         let (done, committed) = oneshot::channel();
         let store = world.store.clone();
         world.store.runtime().spawn(async move {
-            batch::commit(&store, vec![late, timely]).await;
+            batch::commit(&store, vec![late, timely], None).await;
             let _ = done.send(());
         });
         committed.await.unwrap();

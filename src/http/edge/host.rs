@@ -6,7 +6,10 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use actix_web::{dev::ServiceRequest, http::header::HeaderName};
+use actix_web::{
+    dev::ServiceRequest,
+    http::{Method, header::HeaderName},
+};
 
 use crate::{
     config::settings::Tenant,
@@ -26,17 +29,20 @@ pub struct Visit {
     pub host: Option<Host>,
     /// Address of the client.
     pub client: IpAddr,
+    /// Whether it may change something: any method but GET and OPTIONS.
+    pub changes: bool,
     /// The tenant it turned out to be for: whose pages may read the answer, and what the log names.
     pub tenant: Arc<OnceLock<Arc<Tenant>>>,
 }
 
 impl Visit {
-    fn new(site: Site, host: Option<Host>, client: IpAddr) -> Self {
+    fn new(req: &ServiceRequest, site: Site, host: Option<Host>, client: IpAddr) -> Self {
         let tenant = Arc::new(OnceLock::new());
         if let Some(own) = site.tenant() {
             let _ = tenant.set(own.clone());
         }
-        Self { site, host, client, tenant }
+        let changes = !matches!(*req.method(), Method::GET | Method::OPTIONS);
+        Self { site, host, client, changes, tenant }
     }
 
     /// Notes the tenant it turned out to be for; the first one noted stays.
@@ -66,14 +72,14 @@ pub(super) fn resolve(req: &ServiceRequest) -> Result<Visit, Refusal> {
     let site = arrival.host.as_ref().and_then(|host| snapshot.site(host));
     match site {
         Some(Site::Retired(_)) if !is_landing(req) => Err(Refusal::UnknownHost),
-        Some(site) => Ok(Visit::new(site, arrival.host, arrival.client)),
-        None if req.path() == "/healthz" => Ok(Visit::new(Site::Platform, None, arrival.client)),
+        Some(site) => Ok(Visit::new(req, site, arrival.host, arrival.client)),
+        None if req.path() == "/healthz" => Ok(Visit::new(req, Site::Platform, None, arrival.client)),
         None => Err(Refusal::UnknownHost),
     }
 }
 
 /// What a retired domain still answers: GET of a landing page, with a redirect.
 fn is_landing(req: &ServiceRequest) -> bool {
-    req.method() == actix_web::http::Method::GET
+    req.method() == Method::GET
         && (req.path().starts_with("/invites/") || req.path().starts_with("/workspace-invites/"))
 }

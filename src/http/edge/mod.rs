@@ -1,9 +1,10 @@
-//! What every request passes, in this order: an id, the host, a preflight's answer, the handler behind a deadline
-//! and a fence, the headers of every answer, the log line. One middleware, because each costs on the shortest requests. Errors on
-//! pages become pages here, whoever made them.
+//! What every request passes, in this order: an id, the host, a preflight's answer, a look whether there is room, the
+//! handler behind a deadline and a fence, the headers of every answer, the log line. One middleware, because each costs
+//! on the shortest requests. Errors on pages become pages here, whoever made them.
 
 pub mod access_log;
 mod cors;
+mod crowd;
 pub mod deadline;
 mod envelope;
 pub mod host;
@@ -29,12 +30,14 @@ use actix_web::{
 
 use cors::Cors;
 use deadline::Failing;
+use host::Visit;
 
 use super::{
     error::{ApiError, Asked, with_asked},
     pages::errors::{self, Reader},
     state::State,
 };
+use crate::domain::Refusal;
 
 /// The middleware of the public listener.
 ///
@@ -68,7 +71,11 @@ pub async fn edge(
     let answer = request_id::scope(asked, async move {
         match arrived {
             Ok(_) if let Some(answer) = preflight => Ok(req.into_response(answer).map_into_boxed_body()),
+            Ok(visit) if let Some(refusal) = no_room(&req, &visit, began) => {
+                Ok(req.into_response(ApiError::from(refusal).error_response()).map_into_boxed_body())
+            }
             Ok(visit) => {
+                let _under_way = visit.changes.then(crowd::UnderWay::begin);
                 req.extensions_mut().insert(visit);
                 deadline::call(req, next, failing).await
             }
@@ -128,6 +135,20 @@ fn as_page(answer: ServiceResponse<BoxBody>, asked: Asked, reader: &Reader) -> S
 /// What the answer of a page depends on.
 fn vary(headers: &mut HeaderMap) {
     headers.insert(header::VARY, HeaderValue::from_static("accept, accept-language"));
+}
+
+/// What refuses a change that could not be queued, or come to be queued in time, before anything is spent on it: under a
+/// flood a refusal must cost little. Here the tenant is that of the host; the one of a path is told only to who may know
+/// that it is there.
+fn no_room(req: &ServiceRequest, visit: &Visit, now: Instant) -> Option<Refusal> {
+    if !visit.changes {
+        return None;
+    }
+    if crowd::is_behind(now) {
+        metrics::counter!("usher_requests_crowded_out_total").increment(1);
+        return Some(Refusal::Unavailable { retry_after: 1, what: "Too much is asked at once." });
+    }
+    state(req)?.lanes.require_room(visit.site.tenant().map(|own| own.id)).err()
 }
 
 /// The headers of every answer, unless the handler chose its own.

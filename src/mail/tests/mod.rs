@@ -110,6 +110,7 @@ impl World {
         std::fs::create_dir_all(&folder).unwrap();
         store::migrate::up(&database).await.unwrap();
         let clock = Clock::default();
+        let sending = runtime.clone();
         let store = Store::connect(&database, runtime, clock.clone()).await.unwrap();
         let tx = store.system_write().await.unwrap();
         for tenant in &settings.tenants {
@@ -125,6 +126,7 @@ impl World {
             registry: Arc::clone(&registry),
             transports,
             taken,
+            sending,
             poll: mailer::POLL,
         };
         Self { folder, store, clock, registry, deps, mailer: None }

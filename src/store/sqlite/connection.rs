@@ -51,6 +51,11 @@ impl Connection {
         Ok(Self { raw })
     }
 
+    /// How long statements wait for a lock of another connection from now on.
+    pub(super) fn wait_for_locks(&self, patience: Duration) -> Result<(), Fault> {
+        Ok(self.raw.busy_timeout(patience)?)
+    }
+
     /// Asks this, every so often, while a statement runs; at "yes" the statement is given up.
     pub(super) fn give_up_when(&self, passed: impl FnMut() -> bool + Send + 'static) -> Result<(), Fault> {
         Ok(self.raw.progress_handler(20_000, Some(passed))?)

@@ -63,6 +63,18 @@ impl Readers {
         Ok(Turn { readers: self.clone(), room })
     }
 
+    /// A connection that is free now, if one is. Its statements wait for nobody.
+    pub(in crate::store) fn free(&self) -> Option<Asking> {
+        let room = self.0.room.clone().try_acquire_owned().ok()?;
+        let Idle::Open(connections) = &mut *self.idle() else { return None };
+        let connection = connections.pop()?;
+        if connection.wait_for_locks(Duration::ZERO).is_err() {
+            return None;
+        }
+        let connection = Mutex::new(Some(connection));
+        Some(Asking { readers: self.clone(), connection, waits: false, _room: room })
+    }
+
     /// Closes the connections, those in use as soon as they are not.
     pub(in crate::store) fn close(&self) {
         let closed = std::mem::replace(&mut *self.idle(), Idle::Closed);
@@ -96,7 +108,7 @@ impl Turn {
     /// Takes the connection, or opens it: on a thread that may block.
     pub(in crate::store) fn take(self) -> Result<Asking, DbErr> {
         let connection = Mutex::new(Some(self.readers.take()?));
-        Ok(Asking { readers: self.readers, connection, _room: self.room })
+        Ok(Asking { readers: self.readers, connection, waits: true, _room: self.room })
     }
 }
 
@@ -105,6 +117,8 @@ pub(in crate::store) struct Asking {
     readers: Readers,
     /// There as long as this is.
     connection: Mutex<Option<Connection>>,
+    /// Whether it waits for locks as all do.
+    waits: bool,
     _room: OwnedSemaphorePermit,
 }
 
@@ -136,7 +150,11 @@ impl Drop for Asking {
     /// A connection that met an error goes on like any other: SQLite has ended its statement.
     fn drop(&mut self) {
         let connection = self.connection.get_mut().unwrap_or_else(PoisonError::into_inner).take();
-        if let (Some(connection), Idle::Open(idle)) = (connection, &mut *self.readers.idle()) {
+        let Some(connection) = connection else { return };
+        if !self.waits && connection.wait_for_locks(self.readers.0.lock).is_err() {
+            return;
+        }
+        if let Idle::Open(idle) = &mut *self.readers.idle() {
             idle.push(connection);
         }
     }
