@@ -9,6 +9,7 @@ mod m20261121_000002_create_invites;
 mod m20261121_000003_create_credentials;
 mod m20261121_000004_index_invite_lists;
 mod m20261121_000005_index_ended_invites;
+mod m20261122_000006_drop_pending_inviter;
 
 /// All migrations, in order.
 pub struct Migrator;
@@ -22,6 +23,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000003_create_credentials::Migration),
             Box::new(m20261121_000004_index_invite_lists::Migration),
             Box::new(m20261121_000005_index_ended_invites::Migration),
+            Box::new(m20261122_000006_drop_pending_inviter::Migration),
         ]
     }
 }
