@@ -28,6 +28,9 @@ const GATHER: Duration = Duration::from_millis(2);
 /// How long the end of the process waits for lines to be written.
 const LAST_LINES: Duration = Duration::from_secs(1);
 
+/// How often recorded times are put together.
+const PUT_TOGETHER: Duration = Duration::from_secs(5);
+
 static METRICS: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
 
 /// Begins logging: JSON, or readable lines on a terminal; `USHER_LOG_FORMAT=json|pretty` decides otherwise.
@@ -130,5 +133,17 @@ pub fn render_metrics() -> String {
 
 /// Begins recording metrics.
 pub fn install_metrics() -> &'static Option<PrometheusHandle> {
-    METRICS.get_or_init(|| PrometheusBuilder::new().install_recorder().ok())
+    METRICS.get_or_init(|| {
+        let metrics = PrometheusBuilder::new().install_recorder().ok()?;
+        let kept = metrics.clone();
+        // times are kept one by one until they are put together: without this, for as long as nobody reads the figures
+        let put_together = move || {
+            loop {
+                std::thread::sleep(PUT_TOGETHER);
+                kept.run_upkeep();
+            }
+        };
+        std::thread::Builder::new().name("usher-figures".to_owned()).spawn(put_together).ok()?;
+        Some(metrics)
+    })
 }
