@@ -5,13 +5,16 @@
 #[cfg(target_os = "linux")]
 const NICER: i32 = 5;
 
-/// Has the calling thread give way to those that answer requests. Not for threads that hold what those wait for. Where
-/// the system cannot do that for one thread, nothing changes.
+/// Has the calling thread give way to those that answer requests. Not for threads that hold what those wait for, and not
+/// for threads that start any of those: a thread begins as nice as the one that started it, and may not become less so.
+/// Where the system cannot do that for one thread, nothing changes.
 pub fn give_way() {
     #[cfg(target_os = "linux")]
     {
-        use rustix::process::{getpriority_process, setpriority_process};
-        let set = getpriority_process(None).and_then(|now| setpriority_process(None, now + NICER));
+        use rustix::process::{getpid, getpriority_process, setpriority_process};
+        // the process's first thread is as nice as the process was started
+        let set =
+            getpriority_process(Some(getpid())).and_then(|base| setpriority_process(None, base + NICER));
         if let Err(error) = set {
             tracing::debug!(%error, "a thread keeps its priority");
         }
@@ -28,9 +31,14 @@ mod tests {
         let before = priority();
         let other = std::thread::spawn(move || {
             give_way();
-            priority()
+            let started_by_it = std::thread::spawn(move || {
+                give_way();
+                priority()
+            });
+            (priority(), started_by_it.join().unwrap())
         });
-        assert_eq!(other.join().unwrap(), (before + NICER).min(19));
+        let nicer = (before + NICER).min(19);
+        assert_eq!(other.join().unwrap(), (nicer, nicer));
         assert_eq!(priority(), before);
     }
 }

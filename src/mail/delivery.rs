@@ -153,7 +153,7 @@ impl Attempt<'_> {
             return self.deps.taken.note(self.lease).await;
         }
         let (store, lease) = (self.deps.store.clone(), self.lease);
-        let noting = self.written(async move {
+        let noting = self.on_store(async move {
             let noting = async {
                 let tx = store.system_write().await?;
                 let noted = store::outbox::note_taken(tx.conn(), lease).await;
@@ -167,11 +167,9 @@ impl Attempt<'_> {
     }
 
     async fn facts(&self) -> Result<Option<PreviewRow>, StoreError> {
-        let invite = self.row.invite_id;
-        self.deps
-            .store
-            .read(move |db| async move { store::invites::find_for_preview(&db, invite).await })
-            .await
+        let (store, invite) = (self.deps.store.clone(), self.row.invite_id);
+        let look = async move |db| store::invites::find_for_preview(&db, invite).await;
+        self.on_store(async move { store.look_up(look).await }).await
     }
 
     /// The facts as they are, or with a new link if the master key of the old one is gone; `None` if the
@@ -192,7 +190,7 @@ impl Attempt<'_> {
         };
         let tenant = self.row.tenant_id;
         let (store, lease, invite) = (self.deps.store.clone(), self.lease, facts.invite.id);
-        let rekeyed = self.written(async move {
+        let rekeyed = self.on_store(async move {
             let tx = store.tenant_write(tenant).await?;
             let rekeyed = async {
                 let now = tx.now().await?;
@@ -204,13 +202,13 @@ impl Attempt<'_> {
         Ok(rekeyed.await?.map(|invite| PreviewRow { invite, ..facts }))
     }
 
-    /// Writes on the store's runtime: a thread that gives way must not hold a lock meanwhile.
-    async fn written<T: Send + 'static>(
+    /// Works on the store's runtime: a thread that gives way must not hold a lock, nor start a thread that reads.
+    async fn on_store<T: Send + 'static>(
         &self,
-        write: impl Future<Output = Result<T, StoreError>> + Send + 'static,
+        work: impl Future<Output = Result<T, StoreError>> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let writing = self.deps.store.runtime().spawn(write);
-        writing.await.map_err(|_| StoreError::unavailable("the server is stopping"))?
+        let working = self.deps.store.runtime().spawn(work);
+        working.await.map_err(|_| StoreError::unavailable("the server is stopping"))?
     }
 
     fn write(

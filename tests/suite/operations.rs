@@ -25,6 +25,7 @@ both_engines!(
     a_broken_reload_changes_nothing,
     a_hangup_signal_reloads => Setup::new().process(),
     a_start_that_finds_everything_in_line_writes_nothing => Setup::new().process(),
+    threads_that_answer_go_before_those_that_write_and_mail => Setup::new().smtp().process(),
 );
 
 async fn health_is_told_to_everybody_and_detail_to_the_operator(server: TestServer) {
@@ -260,4 +261,41 @@ async fn a_start_that_finds_everything_in_line_writes_nothing(mut server: TestSe
     let after = rows.texts(all).await;
     let changed: Vec<_> = after.iter().filter(|row| !before.contains(row)).collect();
     assert!(matches!(changed[..], [row] if row.starts_with("acme Acme & Sons ")), "{after:?}");
+}
+
+/// Where processors are short: what is refused must be refused in time. A thread is as nice as the one that started it.
+async fn threads_that_answer_go_before_those_that_write_and_mail(server: TestServer) {
+    for at in 0..10 {
+        server.invite(Workspace, &acme_owner(), &format!("bob{at}@example.com"), "member").await;
+    }
+    eventually("the mails", async || (server.letters().len() == 10).then_some(())).await;
+    for kind in KINDS {
+        server.get(&kind.collection()).by(&acme_owner()).await.expect(200);
+    }
+    let threads = threads(server.pid());
+    let base = threads.iter().find(|(name, _)| name == "usher").map(|(_, nice)| *nice);
+    let Some(base) = base else {
+        return; // no system that tells
+    };
+    for (name, nice) in &threads {
+        let gives_way = ["usher-mail", "usher-writer"].contains(&name.as_str());
+        assert_eq!(*nice, if gives_way { (base + 5).min(19) } else { base }, "{threads:?}");
+    }
+    assert!(threads.iter().any(|(name, _)| name == "usher-mail"), "{threads:?}");
+}
+
+/// Names and niceness of a process's threads, of those that run our work.
+fn threads(pid: u32) -> Vec<(String, i32)> {
+    let Ok(tasks) = std::fs::read_dir(format!("/proc/{pid}/task")) else { return vec![] };
+    let of = |task: std::fs::DirEntry| {
+        let stat = std::fs::read_to_string(task.path().join("stat")).ok()?;
+        let (head, rest) = stat.rsplit_once(')')?;
+        let name = head.split_once('(')?.1.to_owned();
+        // the nineteenth field
+        Some((name, rest.split_whitespace().nth(16)?.parse().ok()?))
+    };
+    let all = tasks.flatten().filter_map(of);
+    // the acceptor of the HTTP server has a name with a space and a life of its own
+    all.filter(|(name, _): &(String, i32)| name.starts_with("usher") || name.starts_with("actix-rt"))
+        .collect()
 }
