@@ -143,7 +143,9 @@ pub fn install_metrics() -> &'static Option<PrometheusHandle> {
                 kept.run_upkeep();
             }
         };
-        std::thread::Builder::new().name("usher-figures".to_owned()).spawn(put_together).ok()?;
+        if let Err(error) = std::thread::Builder::new().name("usher-figures".to_owned()).spawn(put_together) {
+            tracing::error!(%error, "no thread can be had to put figures together: memory will grow until they are read");
+        }
         Some(metrics)
     })
 }

@@ -85,13 +85,15 @@ def troubled(server: Usher, seconds: float) -> dict:
     """one tenant's creates beside another's flood, against the same on a calm server"""
     before = calm(server, seconds)
     rate = server.rates[1]
-    requests = commands(server, 1, int(2 * rate * (seconds + 1)))
+    requests = commands(server, 1, int(2 * rate * (seconds + 3)))
     refused = server.refused()
-    flood = Load(server.addr, requests, CONNECTIONS, seconds + 1, rate=2 * rate, background=True)
+    flood = Load(server.addr, requests, CONNECTIONS, seconds + 3, rate=2 * rate, background=True)
     # opening thousands of connections is another matter
-    while server.refused() == refused:
+    while server.refused() == refused and flood.process.poll() is None:
         time.sleep(0.05)
     beside = calm(server, seconds)
+    if flood.process.poll() is not None:
+        raise RuntimeError("the flood was over before the other tenant had been looked at")
     flood.result()
     return {"calm": before["latency"], "beside": beside["latency"], "statuses": beside["statuses"],
             "broken": beside["broken"], "refusals": beside["refusals"]}

@@ -85,10 +85,11 @@ class Usher(WireServer):
         return self.answers("/readyz", self.admin)
 
     def refused(self) -> float:
-        """commands that found no room, since it started"""
+        """changes that found no room or no time, since it started"""
         with urllib.request.urlopen(f"http://127.0.0.1:{self.admin}/metrics", timeout=30) as page:
             lines = page.read().decode().splitlines()
-        return sum(float(line.split()[1]) for line in lines if line.startswith("usher_lane_refused_total "))
+        counted = ("usher_lane_refused_total ", "usher_requests_crowded_out_total ")
+        return sum(float(line.split()[1]) for line in lines if line.startswith(counted))
 
     def version(self) -> str:
         return hashlib.sha256(self.binary.read_bytes()).hexdigest()[:12]

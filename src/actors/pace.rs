@@ -29,7 +29,8 @@ impl Pace {
         self.now.load(Ordering::Relaxed)
     }
 
-    /// Learns how long deciding so many commands took; waiting for the disk is not part of it.
+    /// Learns how long deciding so many commands took: waiting for the disk is not part of it, waiting for a processor is,
+    /// since whoever comes next waits for that too.
     pub(super) fn note(&self, commands: usize, took: Duration) {
         let each = took.as_micros() / u128::from(u64::try_from(commands).unwrap_or(u64::MAX)).max(1);
         let fit = usize::try_from(LONGEST.as_micros() / each.max(1)).unwrap_or(usize::MAX);

@@ -188,7 +188,7 @@ impl Caller {
         agree(&self.principal, tenant.id)?;
         self.at.visit.is_for(&tenant);
         if self.at.visit.changes {
-            // not told to whoever has no business here
+            // not told to whose credential is another tenant's
             self.at.state.lanes.require_room(Some(tenant.id))?;
         }
         let state = self.at.state;

@@ -208,7 +208,12 @@ impl Attempt<'_> {
         work: impl Future<Output = Result<T, StoreError>> + Send + 'static,
     ) -> Result<T, StoreError> {
         let working = self.deps.store.runtime().spawn(work);
-        working.await.map_err(|_| StoreError::unavailable("the server is stopping"))?
+        match working.await {
+            Ok(done) => done,
+            // a verdict on this mail, like any other panic over it
+            Err(ended) if ended.is_panic() => std::panic::resume_unwind(ended.into_panic()),
+            Err(_) => Err(StoreError::unavailable("the server is stopping")),
+        }
     }
 
     fn write(

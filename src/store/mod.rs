@@ -126,7 +126,7 @@ impl Store {
         Ok(Self { inner: Arc::new(Inner { write, runtime, clock, commits, statements, health }) })
     }
 
-    /// The runtime that all database futures run on.
+    /// The runtime that database futures run on, those of [`Store::look_up`] on SQLite aside.
     #[must_use]
     pub fn runtime(&self) -> &Handle {
         &self.inner.runtime
@@ -198,7 +198,7 @@ impl Store {
 
     /// A read of a few rows by their keys. Where SQLite has a connection free it is made at once, on the thread that asks:
     /// it takes less than handing it to another thread and back. Where it fails there, for a lock perhaps, it is made
-    /// again as [`Store::read`] makes it.
+    /// again as [`Store::read`] makes it. `read` waits for nothing but the database.
     ///
     /// # Errors
     /// As [`Store::read`].

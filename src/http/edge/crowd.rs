@@ -9,9 +9,9 @@ use std::{
 
 /// Longest that what is ready may wait.
 const MOST: Duration = Duration::from_millis(50);
-/// Changes under way on one thread below which it is not asked. A processor that somebody else has taken makes wait too;
-/// then refusing does not help.
-const MANY: usize = 128;
+/// Changes under way on one thread below which it is not asked: more than fit into one tenant's queue, whose flood is
+/// its own trouble. And a processor that somebody else has taken makes wait too; then refusing does not help.
+const MANY: usize = 512;
 
 thread_local! {
     static UNDER_WAY: Cell<usize> = const { Cell::new(0) };

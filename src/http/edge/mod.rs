@@ -138,8 +138,8 @@ fn vary(headers: &mut HeaderMap) {
 }
 
 /// What refuses a change that could not be queued, or come to be queued in time, before anything is spent on it: under a
-/// flood a refusal must cost little. Here the tenant is that of the host; the one of a path is told only to who may know
-/// that it is there.
+/// flood a refusal must cost little. Here the tenant is that of the host; that of a path is asked about once the
+/// credential is known not to be another tenant's (`Caller::within`).
 fn no_room(req: &ServiceRequest, visit: &Visit, now: Instant) -> Option<Refusal> {
     if !visit.changes {
         return None;
