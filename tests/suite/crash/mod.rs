@@ -134,7 +134,7 @@ impl Stretch {
         rows.assert_no_token().await;
         let letters = self.server.letters();
         let repeats = self.ledger.check_mails(&rows, &letters, self.crashes).await;
-        // what can be repeated is what was in flight, eight a relay
+        // one a kill at most, over many; a single one may repeat all that was in flight, eight a relay
         assert!(repeats <= self.crashes.max(8), "{repeats} mails were repeated");
         Figures {
             crashes: self.crashes,
