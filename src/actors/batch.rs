@@ -11,6 +11,7 @@ use tokio::time::{Instant, timeout};
 use super::{
     command::{Address, Appends, Decision, Job, Stop, Work, write_appends},
     pace::Pace,
+    shared::{Ahead, Shared},
 };
 use crate::{
     domain::Refusal,
@@ -123,8 +124,23 @@ async fn try_together(store: &Store, jobs: &mut [Job], pace: Option<&Pace>) -> T
     let (alone, begun) = (jobs.len() == 1, Instant::now());
     let mut ended = Vec::with_capacity(jobs.len());
     let mut seen = Vec::new();
-    for job in jobs.iter_mut() {
-        match fenced(&tx, job, &seen).await {
+    let ahead: Vec<_> = jobs.iter().map(|job| (job.tenant, job.task.ahead())).collect();
+    let mut shared = match look_ahead(&tx, &ahead).await {
+        Ok(shared) => shared,
+        // one of them may be asking for what cannot be asked
+        Err(_) if tx.rollback().await => return Together::OneByOne,
+        Err(_) => return Together::Refuse(gone()),
+    };
+    for (job, (_, ahead)) in jobs.iter_mut().zip(&ahead) {
+        let decided = match ahead {
+            Some(_) => fenced(&tx, job, &mut shared, &seen).await,
+            // who does not say what it looks at finds all in the database
+            None => match shared.settle(tx.conn()).await {
+                Ok(()) => fenced(&tx, job, &mut shared, &seen).await,
+                Err(error) => Err(error.into()),
+            },
+        };
+        match decided {
             Ok(appends) => {
                 seen.extend(appends.addresses());
                 ended.push(Ended::Decided(appends));
@@ -144,7 +160,7 @@ async fn try_together(store: &Store, jobs: &mut [Job], pace: Option<&Pace>) -> T
     if let Some(pace) = pace {
         pace.note(jobs.len(), begun.elapsed());
     }
-    match finish(tx, &mut ended).await {
+    match finish(tx, &mut shared, &mut ended).await {
         Ok(()) => Together::Done(ended),
         Err(Unfinished::RolledBack) => Together::OneByOne,
         Err(Unfinished::Unknown) => Together::Refuse(unknown_outcome()),
@@ -161,7 +177,7 @@ async fn with_savepoints(store: &Store, jobs: &mut [Job]) -> Result<Vec<Ended>, 
         };
         ended.push(one);
     }
-    match finish(tx, &mut ended).await {
+    match finish(tx, &mut Shared::default(), &mut ended).await {
         Ok(()) => Ok(ended),
         Err(Unfinished::RolledBack) => Err(Refusal::Internal),
         Err(Unfinished::Unknown) => Err(unknown_outcome()),
@@ -173,11 +189,12 @@ async fn with_savepoints(store: &Store, jobs: &mut [Job]) -> Result<Vec<Ended>, 
 async fn in_savepoint(tx: &Tx, job: &mut Job) -> Option<Ended> {
     for _ in 0..3 {
         let savepoint = tx.savepoint().await.ok()?;
-        // what commands before this one appended is in the database already
-        let decided = match fenced(&savepoint, job, &[]).await {
+        // what commands before this one added and appended is in the database already
+        let mut alone = Shared::default();
+        let decided = match fenced(&savepoint, job, &mut alone, &[]).await {
             Ok(appends) => {
                 let mut one = [appends];
-                let written = write_appends(&savepoint, &mut one).await;
+                let written = write_appends(&savepoint, &mut alone, &mut one).await;
                 let [appends] = one;
                 written.map(|()| appends)
             }
@@ -211,7 +228,7 @@ enum Unfinished {
 
 /// Writes what the commands appended and commits. A batch that wrote nothing is rolled back, which costs no
 /// disk.
-async fn finish(tx: Tx, ended: &mut [Ended]) -> Result<(), Unfinished> {
+async fn finish(tx: Tx, shared: &mut Shared, ended: &mut [Ended]) -> Result<(), Unfinished> {
     let mut appends: Vec<Appends> = Vec::with_capacity(ended.len());
     let mut wrote = false;
     for one in ended.iter_mut() {
@@ -224,7 +241,7 @@ async fn finish(tx: Tx, ended: &mut [Ended]) -> Result<(), Unfinished> {
         tx.rollback().await;
         return Ok(());
     }
-    if let Err(stop) = write_appends(&tx, &mut appends).await {
+    if let Err(stop) = write_appends(&tx, shared, &mut appends).await {
         tracing::warn!(?stop, "writing what a batch appends failed");
         tx.rollback().await;
         return Err(Unfinished::RolledBack);
@@ -247,10 +264,22 @@ async fn finish(tx: Tx, ended: &mut [Ended]) -> Result<(), Unfinished> {
     }
 }
 
-/// Runs one command with its time limit and a fence against panics.
-async fn fenced(tx: &Tx, job: &mut Job, seen: &[Address]) -> Decision<Appends> {
-    let mut work = Work::new(tx, job.tenant, seen);
+/// What the commands of a batch are going to look at alike. One alone looks for itself.
+async fn look_ahead(tx: &Tx, ahead: &[(TenantId, Option<Ahead>)]) -> Result<Shared, StoreError> {
+    if ahead.len() == 1 {
+        return Ok(Shared::default());
+    }
     tx.arm_statement_limit();
+    match timeout(COMMAND_LIMIT, Shared::read(tx.conn(), ahead)).await {
+        Ok(shared) => Ok(shared?),
+        Err(_elapsed) => Err(StoreError::unavailable("looking ahead took too long")),
+    }
+}
+
+/// Runs one command with its time limit and a fence against panics.
+async fn fenced(tx: &Tx, job: &mut Job, shared: &mut Shared, seen: &[Address]) -> Decision<Appends> {
+    tx.arm_statement_limit();
+    let mut work = Work::new(tx, job.tenant, shared, seen);
     let decided = timeout(COMMAND_LIMIT, AssertUnwindSafe(job.task.decide(&mut work)).catch_unwind()).await;
     let decided = match decided {
         Ok(Ok(decided)) => decided,

@@ -3,12 +3,15 @@
 
 use std::{collections::BTreeMap, future::Future, pin::Pin};
 
-use entity::{Millis, TenantId, UserId, outbox};
+use entity::{
+    InviteId, Millis, TenantId, UserId, WorkspaceId, invite, outbox, tenant_member, workspace_member,
+};
 use sea_orm::DbErr;
 use tokio::{sync::OwnedSemaphorePermit, sync::oneshot, time::Instant};
 
+use super::shared::{Ahead, Shared};
 use crate::{
-    domain::Refusal,
+    domain::{Refusal, Scope, Standing},
     identity::{Call, first_sight::TAKEN},
     store::{self, Conn, StoreError, events::NewEvent, tx::Tx, users::Sighting},
 };
@@ -54,14 +57,22 @@ pub trait Command: Send + Sync + 'static {
     /// and need not be, such as whoever answers an invitation, and where no answer is ever kept.
     fn told_to(&self) -> Option<&Call>;
 
+    /// What it is going to look at, for a batch to read for many at once.
+    fn ahead(&self) -> Option<Ahead> {
+        None
+    }
+
     /// Decides, under the tenant's lock.
     fn decide(&self, work: &mut Work<'_>) -> impl Future<Output = Decision<Self::Output>> + Send;
 }
 
-/// What a command works with: the transaction, its tenant, and what it only appends.
+/// What a command works with: the transaction, its tenant, what its batch shares, and what it only appends.
 pub struct Work<'t> {
     tx: &'t Tx,
     tenant: TenantId,
+    shared: &'t mut Shared,
+    /// whatever it changes is in what the batch shares
+    only_adds: bool,
     /// addresses that commands before this one have appended and that are not in the database yet
     seen: &'t [Address],
     now: Option<Millis>,
@@ -72,8 +83,9 @@ pub struct Work<'t> {
 }
 
 impl<'t> Work<'t> {
-    pub(super) fn new(tx: &'t Tx, tenant: TenantId, seen: &'t [Address]) -> Self {
-        Self { tx, tenant, seen, now: None, events: vec![], mails: vec![], users: vec![], after: vec![] }
+    pub(super) fn new(tx: &'t Tx, tenant: TenantId, shared: &'t mut Shared, seen: &'t [Address]) -> Self {
+        let (events, mails, users, after) = (vec![], vec![], vec![], vec![]);
+        Self { tx, tenant, shared, only_adds: false, seen, now: None, events, mails, users, after }
     }
 
     /// The transaction, for deciding statements that read the clock.
@@ -92,6 +104,70 @@ impl<'t> Work<'t> {
     #[must_use]
     pub fn tenant(&self) -> TenantId {
         self.tenant
+    }
+
+    /// Writes what commands before this one have only added, so that statements see it: before anything is read that is
+    /// not asked here.
+    ///
+    /// # Errors
+    /// As any statement.
+    pub async fn settle(&mut self) -> Result<(), StoreError> {
+        Ok(self.shared.settle(self.conn()).await?)
+    }
+
+    /// What somebody is in the tenant and, if one is given, in the workspace.
+    ///
+    /// # Errors
+    /// As any statement.
+    pub async fn standing(
+        &mut self,
+        user: &UserId,
+        workspace: Option<WorkspaceId>,
+    ) -> Result<Standing, StoreError> {
+        Ok(self.shared.standing(self.tx.conn(), self.tenant, user, workspace).await?)
+    }
+
+    /// Whether the tenant has this workspace.
+    ///
+    /// # Errors
+    /// As any statement.
+    pub async fn has_workspace(&mut self, id: WorkspaceId) -> Result<bool, StoreError> {
+        Ok(self.shared.has_workspace(self.tx.conn(), self.tenant, id).await?)
+    }
+
+    /// Whether it is known that an address can be invited ([`Ahead::Address`]); `false` says nothing.
+    pub fn is_free(&mut self, scope: Scope, email_norm: &str) -> bool {
+        // somebody of this batch may have got it
+        self.shared.take_free(self.tenant, scope, email_norm)
+            && self.holders_in_batch(email_norm).next().is_none()
+    }
+
+    /// The row of an invite, if it was read for the batch ([`Ahead::Answer`]).
+    pub fn found(&mut self, id: InviteId) -> Option<invite::Model> {
+        self.shared.take_found(self.tenant, id)
+    }
+
+    /// Whether it is known that somebody is no member here ([`Ahead::Answer`]); `false` says nothing.
+    pub fn is_stranger(&mut self, user: &UserId) -> bool {
+        self.shared.take_stranger(self.tenant, user)
+    }
+
+    /// Adds an invite for an address that [`Work::is_free`], by a command that changes nothing else.
+    pub fn add_invite(&mut self, row: invite::Model) {
+        self.only_adds = true;
+        self.shared.add_invite(row);
+    }
+
+    /// Adds the first membership of somebody who [`Work::is_stranger`], by a command that changes nothing else that
+    /// others of the batch look at.
+    pub fn add_member(&mut self, row: tenant_member::Model, within: Option<workspace_member::Model>) {
+        self.only_adds = true;
+        self.shared.add_member(row, within);
+    }
+
+    /// Counts somebody in whom this command has made a member of the tenant.
+    pub fn count_joined(&mut self) {
+        self.shared.count_joined(self.tenant);
     }
 
     /// The time of this command: read once, after the lock was had.
@@ -146,14 +222,18 @@ impl<'t> Work<'t> {
     }
 
     pub(super) fn into_appends(self) -> Appends {
-        Appends {
+        let appends = Appends {
             tenant: Some(self.tenant),
             now: self.now,
             events: self.events,
             mails: self.mails,
             users: self.users,
             after: self.after,
+        };
+        if !self.only_adds && !appends.is_empty() {
+            self.shared.forget();
         }
+        appends
     }
 }
 
@@ -190,10 +270,12 @@ impl Appends {
     }
 }
 
-/// Writes what commands appended, each table once: events by tenant, mails, and users last.
+/// Writes what commands added and appended, each table once: invites and members, events by tenant, mails, and users
+/// last.
 ///
 /// Refuses, and must then be rolled back, where a user's id belongs to somebody else.
-pub(super) async fn write_appends(tx: &Tx, appends: &mut [Appends]) -> Decision<()> {
+pub(super) async fn write_appends(tx: &Tx, shared: &mut Shared, appends: &mut [Appends]) -> Decision<()> {
+    shared.write(tx.conn()).await?;
     let mut events_of: BTreeMap<TenantId, (Millis, Vec<NewEvent>)> = BTreeMap::new();
     let mut mails = Vec::new();
     let mut users = Vec::new();
@@ -210,8 +292,9 @@ pub(super) async fn write_appends(tx: &Tx, appends: &mut [Appends]) -> Decision<
         users.append(&mut one.users);
     }
     for (tenant, (at, events)) in events_of {
-        store::events::append(tx.conn(), tenant, at, events).await?;
+        store::events::append(tx.conn(), tenant, at, events, shared.take_joined(tenant)).await?;
     }
+    shared.settle(tx.conn()).await?;
     store::outbox::append(tx.conn(), mails).await?;
     if users.is_empty() {
         return Ok(());
@@ -232,6 +315,8 @@ pub(super) struct Job {
 
 /// A command without its type.
 pub(super) trait Task: Send {
+    /// What it is going to look at.
+    fn ahead(&self) -> Option<Ahead>;
     /// Decides and keeps the output.
     fn decide<'a>(
         &'a mut self,
@@ -257,6 +342,10 @@ impl<C: Command> TypedTask<C> {
 }
 
 impl<C: Command> Task for TypedTask<C> {
+    fn ahead(&self) -> Option<Ahead> {
+        self.command.ahead()
+    }
+
     fn decide<'a>(
         &'a mut self,
         work: &'a mut Work<'_>,

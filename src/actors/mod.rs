@@ -10,6 +10,7 @@ pub mod directory;
 mod once;
 mod pace;
 pub mod planned;
+mod shared;
 mod tenant_actor;
 #[cfg(test)]
 mod tests;
@@ -17,3 +18,4 @@ mod tests;
 pub use command::{Command, Decision, Stop, Work};
 pub use directory::Lanes;
 pub use planned::{Planned, Reply};
+pub use shared::Ahead;

@@ -4,7 +4,7 @@
 
 use entity::{Millis, idempotency_record};
 
-use super::{Command, Decision, Reply, Stop, Work};
+use super::{Ahead, Command, Decision, Reply, Stop, Work};
 use crate::{
     domain::{MasterKeys, Refusal, Repeatable, idempotency::Sealed},
     identity::Call,
@@ -30,6 +30,10 @@ where
         self.command.told_to()
     }
 
+    fn ahead(&self) -> Option<Ahead> {
+        self.command.ahead()
+    }
+
     async fn decide(&self, work: &mut Work<'_>) -> Decision<Reply> {
         let (id, now) = (self.request.record_id(work.tenant()), work.now().await?);
         let record = idempotency::find(work.conn(), &id).await?;
@@ -37,6 +41,7 @@ where
             && let Some(reply) = self.told_before(record, now)?
         {
             if let Some(call) = self.command.told_to() {
+                work.settle().await?;
                 call.require_member(call.standing(work.conn(), None).await?)?;
             }
             metrics::counter!("usher_idempotent_replays_total").increment(1);

@@ -71,6 +71,19 @@ impl Authority {
         }
     }
 
+    /// The member whose roles alone say what they are ([`Authority::standing`]).
+    #[must_use]
+    pub fn by_membership(&self) -> Option<&UserId> {
+        match (self, self.kind()) {
+            (Self::Caller(call), Some(PrincipalKind::Person | PrincipalKind::UserKey(_)))
+                if !call.sharing =>
+            {
+                call.user_id()
+            }
+            _ => None,
+        }
+    }
+
     /// Refuses an API key that lacks a scope.
     ///
     /// # Errors

@@ -14,7 +14,7 @@ use super::{
     rules::inviter_may_send,
 };
 use crate::{
-    actors::{Command, Decision, Planned, Stop, Work},
+    actors::{Ahead, Command, Decision, Planned, Stop, Work},
     config::settings,
     domain::Refusal,
     identity::{Call, Principal, PrincipalKind, UserIdentity},
@@ -74,10 +74,22 @@ impl Command for AcceptInvite {
         None
     }
 
+    /// Where seats are limited, each acceptance counts those before it.
+    fn ahead(&self) -> Option<Ahead> {
+        let unlimited = self.tenant.invites.seats.is_none();
+        unlimited.then(|| Ahead::Answer(self.answered.id, self.person.id.clone()))
+    }
+
     async fn decide(&self, work: &mut Work<'_>) -> Decision<Accepted> {
         let tenant = work.tenant();
-        let row = store::invites::find(work.conn(), tenant, self.answered.id).await?;
-        let row = row.ok_or(Refusal::InvalidToken)?;
+        let row = match work.found(self.answered.id) {
+            Some(row) => row,
+            None => {
+                work.settle().await?;
+                let row = store::invites::find(work.conn(), tenant, self.answered.id).await?;
+                row.ok_or(Refusal::InvalidToken)?
+            }
+        };
         if let Some(later) = self.may_not(work, &row).await? {
             // the state of the invite and its address come first, if they refuse as well
             return Err(reason(work.tx(), &row, self.answered, &self.person).await?.unwrap_or(later).into());
@@ -130,10 +142,11 @@ impl AcceptInvite {
         if let Err(refusal) = require_verified(rules, &self.person, self.answered.version.is_some()) {
             return Ok(Some(refusal));
         }
-        if !inviter_may_send(work.conn(), &self.tenant, row).await? {
+        if !inviter_may_send(work, &self.tenant, row).await? {
             return Ok(Some(Refusal::InviterNotAuthorized));
         }
         let Some(limit) = rules.seats else { return Ok(None) };
+        work.settle().await?;
         if store::tenants::seats_used(work.conn(), work.tenant()).await? < limit {
             return Ok(None);
         }
@@ -146,9 +159,15 @@ impl AcceptInvite {
         let (conn, tenant, user) = (work.conn(), row.tenant_id, &self.person.id);
         let origin = Origin { added_by: row.inviter.as_ref(), invite: Some(row.id), at: row.updated_at };
         let tenant_role = if row.workspace_id.is_some() { Role::Member } else { row.role };
+        if work.is_stranger(user) {
+            let within = row.workspace_id.map(|id| origin.in_workspace(tenant, id, user, row.role));
+            work.add_member(origin.in_tenant(tenant, user, tenant_role), within);
+            return Ok(row.role);
+        }
+        work.settle().await?;
         let joined = store::members::join_tenant(conn, tenant, user, tenant_role, origin).await?;
         if joined {
-            store::tenants::count_seats(conn, tenant, 1).await?;
+            work.count_joined();
         }
         let Some(workspace) = row.workspace_id else {
             if joined {

@@ -14,7 +14,7 @@ use super::{
     rules::{Life, cooldown_left, owe_mail, renew_link, set_inviter, take_over_if_needed},
 };
 use crate::{
-    actors::{Command, Decision, Planned, Work},
+    actors::{Ahead, Command, Decision, Planned, Work},
     domain::{EmailAddress, MasterKeys, Refusal, Scope, Standing, random},
     identity::{Authority, Call},
     store::{self, StoreError, events::NewEvent, members::Origin},
@@ -91,19 +91,33 @@ impl Command for CreateInvite {
         self.by.call()
     }
 
+    fn ahead(&self) -> Option<Ahead> {
+        Some(Ahead::Address(self.new.scope, self.new.email.norm().to_owned()))
+    }
+
     async fn decide(&self, work: &mut Work<'_>) -> Decision<Created> {
         let (tenant, new) = (self.by.tenant(), &self.new);
         if let Scope::Workspace(id) = new.scope
-            && !store::workspaces::exists(work.conn(), tenant.id, id).await?
+            && !work.has_workspace(id).await?
         {
             return Err(Refusal::NotFound.into());
         }
-        let standing = self.by.standing(work.conn(), new.scope.workspace()).await?;
+        let standing = match self.by.by_membership() {
+            Some(user) => work.standing(user, new.scope.workspace()).await?,
+            None => self.by.standing(work.conn(), new.scope.workspace()).await?,
+        };
         standing.require_send(new.role, new.scope, &tenant.invites.permissions)?;
         limits::require_allowed(tenant, &new.email)?;
         let now = work.now().await?;
         let expires_at = new.life.end(&tenant.invites, now)?;
 
+        if work.is_free(new.scope, new.email.norm()) {
+            self.counters.require_room(work, now).await?;
+            let row = self.owed(work, expires_at, now).await?;
+            work.add_invite(row.clone());
+            return self.invited(row);
+        }
+        work.settle().await?;
         match (self.holder(work).await?, new.scope) {
             (Some(_), Scope::Org) => return Err(Refusal::AlreadyMember.into()),
             (Some(member), Scope::Workspace(id)) if self.by.is_sharing() => {
@@ -149,8 +163,15 @@ impl CreateInvite {
         Ok(known.into_iter().find(|member| own(&member.user_id)))
     }
 
-    /// A new row, and the mail it owes.
+    /// A new row, written at once: others that this command changes may have to make way first.
     async fn insert(&self, work: &mut Work<'_>, expires_at: Millis, now: Millis) -> Decision<Created> {
+        let row = self.owed(work, expires_at, now).await?;
+        store::invites::insert(work.conn(), vec![row.clone()]).await?;
+        self.invited(row)
+    }
+
+    /// A new row, counted and told of, and the mail it owes.
+    async fn owed(&self, work: &mut Work<'_>, expires_at: Millis, now: Millis) -> Decision<invite::Model> {
         let mut row = invite::Model {
             id: InviteId::new(),
             tenant_id: self.by.tenant().id,
@@ -188,9 +209,8 @@ impl CreateInvite {
             self.wake(work);
         }
         self.counters.count(work, now).await?;
-        store::invites::insert(work.conn(), row.clone()).await?;
         self.told(work, "invite.created", &row, json!({ "role": row.role, "mail": self.new.send_email }));
-        self.invited(row)
+        Ok(row)
     }
 
     /// The same invite again: role and expiry refreshed, under the caller's ceiling; a mail unless one was sent
@@ -222,7 +242,7 @@ impl CreateInvite {
         row.updated_at = now;
         row.locale = self.new.locale.clone().or(row.locale);
         row.message = self.new.message.clone().or(row.message);
-        take_over_if_needed(work.conn(), &self.by, &mut row).await?;
+        take_over_if_needed(work, &self.by, &mut row).await?;
         if mails {
             owe_mail(work, &mut row, now);
             self.counters.count(work, now).await?;

@@ -79,7 +79,7 @@ impl Command for EditInvite {
             row.expires_at = self.change.life.end(&self.by.tenant().invites, now)?;
         }
         row.updated_at = now;
-        take_over_if_needed(work.conn(), &self.by, &mut row).await?;
+        take_over_if_needed(work, &self.by, &mut row).await?;
         if past_end {
             renew_link(&mut row, &self.keys)?;
             store::outbox::cancel_for_invite(work.conn(), work.tenant(), row.id, Some(row.version)).await?;

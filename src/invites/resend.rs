@@ -79,7 +79,7 @@ impl Command for ResendInvite {
         }
         // one that has not left yet would only be a second one of the same
         store::outbox::cancel_for_invite(work.conn(), work.tenant(), row.id, None).await?;
-        take_over_if_needed(work.conn(), &self.by, &mut row).await?;
+        take_over_if_needed(work, &self.by, &mut row).await?;
         owe_mail(work, &mut row, now);
         counters.count(work, now).await?;
         save(work, &self.invites, &row).await?;

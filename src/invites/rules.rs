@@ -9,20 +9,20 @@ use crate::{
     config::settings,
     domain::{MasterKeys, Refusal, Standing, clock::millis_of, random},
     identity::Authority,
-    store::{Rows, StoreError, api_keys, members},
+    store::{StoreError, api_keys},
 };
 
 /// Whether the inviter of record could send this invite, as it now is, at this moment. The operator always can.
 pub(super) async fn inviter_may_send(
-    conn: &impl Rows,
+    work: &mut Work<'_>,
     tenant: &settings::Tenant,
     row: &invite::Model,
 ) -> Result<bool, StoreError> {
     let standing = match (&row.inviter, row.inviter_key) {
         (None, None) => return Ok(true),
-        (Some(user), _) => members::standing(conn, tenant.id, user, row.workspace_id).await?,
+        (Some(user), _) => work.standing(user, row.workspace_id).await?,
         (None, Some(key)) => {
-            let tenant = api_keys::service_role(conn, tenant.id, key).await?;
+            let tenant = api_keys::service_role(work.conn(), tenant.id, key).await?;
             Standing { tenant, ..Standing::default() }
         }
     };
@@ -37,11 +37,11 @@ pub(super) fn set_inviter(row: &mut invite::Model, by: &Authority) {
 
 /// Makes them the inviter of record where the recorded one could not send the invite as it now is.
 pub(super) async fn take_over_if_needed(
-    conn: &impl Rows,
+    work: &mut Work<'_>,
     by: &Authority,
     row: &mut invite::Model,
 ) -> Result<(), StoreError> {
-    if !inviter_may_send(conn, by.tenant(), row).await? {
+    if !inviter_may_send(work, by.tenant(), row).await? {
         set_inviter(row, by);
     }
     Ok(())

@@ -29,7 +29,7 @@ async fn queue_again(store: &Store, tenant: TenantId, which: Option<OutboxId>) -
                 actor: "operator".to_owned(),
                 data: Some(json!({ "mails": count })),
             };
-            store::events::append(tx.conn(), tenant, now, vec![event]).await?;
+            store::events::append(tx.conn(), tenant, now, vec![event], 0).await?;
         }
         Ok::<_, StoreError>(count)
     }

@@ -76,7 +76,7 @@ pub async fn settle(
         set_delivery(conn, tenant, mail.invite, mail.number, stands, mail.class).await?;
         told.extend(event_of(mail, anew));
     }
-    events::append(conn, tenant, now, told).await?;
+    events::append(conn, tenant, now, told, 0).await?;
     Ok(count)
 }
 
@@ -253,7 +253,7 @@ pub async fn rekey(
         actor: "system".to_owned(),
         data: Some(serde_json::json!({ "version": next, "reason": "key_gone" })),
     };
-    events::append(conn, tenant, now, vec![rotated]).await?;
+    events::append(conn, tenant, now, vec![rotated], 0).await?;
     Ok(Some(row))
 }
 

@@ -24,7 +24,7 @@ pub struct NewEvent {
     pub data: Option<serde_json::Value>,
 }
 
-/// Numbers and writes events of one tenant, whose lock is held.
+/// Numbers and writes events of one tenant, whose lock is held, and counts who has joined it.
 ///
 /// # Errors
 /// As any statement; `RecordNotFound` if the tenant has no row.
@@ -33,6 +33,7 @@ pub async fn append(
     tenant: TenantId,
     at: Millis,
     events: Vec<NewEvent>,
+    joined: i64,
 ) -> Result<(), DbErr> {
     if events.is_empty() {
         return Ok(());
@@ -40,10 +41,11 @@ pub async fn append(
     static NUMBER: Text = Text::new();
     static INSERTS: Inserts = Inserts::new();
     let count = i64::try_from(events.len()).unwrap_or(i64::MAX);
-    let number = NUMBER.with(conn, [count.into(), tenant.into()], |engine| {
+    let number = NUMBER.with(conn, [count.into(), joined.into(), tenant.into()], |engine| {
         let update = Query::update()
             .table(tenant::Entity)
             .value(tenant::Column::EventSeq, Expr::col(tenant::Column::EventSeq).add(count))
+            .value(tenant::Column::SeatsUsed, Expr::col(tenant::Column::SeatsUsed).add(joined))
             .and_where(tenant::Column::Id.eq(tenant))
             .returning_col(tenant::Column::EventSeq)
             .to_owned();

@@ -263,7 +263,7 @@ impl Store {
 }
 
 /// How many rows one statement is for.
-pub(crate) const SIZES: [usize; 7] = [64, 32, 16, 8, 4, 2, 1];
+pub(crate) const SIZES: [usize; 9] = [64, 32, 16, 8, 6, 4, 3, 2, 1];
 
 /// Splits rows into runs of these sizes, so that a table has few insert texts and each stays prepared.
 pub(crate) fn constant_chunks<T>(mut rows: Vec<T>) -> Vec<Vec<T>> {
@@ -275,4 +275,17 @@ pub(crate) fn constant_chunks<T>(mut rows: Vec<T>) -> Vec<Vec<T>> {
         rows = rest;
     }
     chunks
+}
+
+/// Splits what is asked for into runs of these sizes. The last is filled up with what it ends with: asking twice for the
+/// same costs less than asking once more.
+pub(crate) fn filled_chunks<T: Clone>(asked: &[T]) -> Vec<Vec<T>> {
+    asked
+        .chunks(SIZES[0])
+        .map(|chunk| {
+            let size = SIZES.into_iter().rev().find(|size| *size >= chunk.len()).unwrap_or(chunk.len());
+            let more = chunk.last().into_iter().cycle().take(size - chunk.len());
+            chunk.iter().chain(more).cloned().collect()
+        })
+        .collect()
 }

@@ -96,7 +96,7 @@ async fn an_acceptance_or_refusal_of_an_invite_changes_nothing_unless_every_guar
             let tx = store.tenant_write(here).await.unwrap();
             let mut row = pending(here, now);
             change(&mut row, now);
-            invites::insert(tx.conn(), row.clone()).await.unwrap();
+            invites::insert(tx.conn(), vec![row.clone()]).await.unwrap();
             let who = Acceptance { id: row.id, version, email_norm, user: &user };
             let answer = if accepting {
                 invites::accept(&tx, tenant, who).await
@@ -182,7 +182,7 @@ async fn a_list_of_more_parts_than_a_statement_takes_is_found() {
     let now = store.clock().now();
     let row = invite::Model { inviter: Some(UserId("u-1".into())), ..pending(mine, now) };
     let tx = store.tenant_write(mine).await.unwrap();
-    super::invites::insert(tx.conn(), row.clone()).await.unwrap();
+    super::invites::insert(tx.conn(), vec![row.clone()]).await.unwrap();
     let elsewhere = (0..150).map(|_| TenantId(uuid::Uuid::now_v7()));
     let parts: Vec<_> = std::iter::once(mine)
         .chain(elsewhere)

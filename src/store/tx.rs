@@ -2,11 +2,12 @@
 //! tenants' locks from its first statement on, [`Store::system_write`] holds none and is for claiming mail and
 //! pruning. On SQLite both are IMMEDIATE: a deferred one fails with "locked" as soon as two run.
 
+use std::time::Instant;
+
 use entity::{Millis, TenantId, tenant};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect,
-    Statement, TransactionTrait, Value,
-    sea_query::{Expr, Func, LockType, SimpleExpr},
+    ConnectionTrait, DbBackend, DbErr, ExprTrait, Statement, TransactionTrait, Value,
+    sea_query::{CommonTableExpression, Expr, Func, LockType, Order, Query, SimpleExpr, WithQuery},
 };
 
 use super::{
@@ -16,14 +17,21 @@ use super::{
     connect::Write,
     error::READ_ONLY,
     health::Health,
+    text::Text,
 };
-use crate::domain::Clock;
+use crate::domain::{Clock, clock::millis_of};
+
+/// The time of PostgreSQL at this moment, in milliseconds.
+const CLOCK: &str = "floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint";
 
 /// An open write transaction (or a savepoint in one).
 pub struct Tx {
     conn: Conn,
     clock: Clock,
     health: Health,
+    /// When the tenants' locks were had, by the clock that decides and by this process's own; `None` without a lock, and
+    /// where both are one.
+    locked_at: Option<(Millis, Instant)>,
     /// The tenants whose locks it holds, and who is told when it has committed; a savepoint tells nobody.
     tells: Option<(Commits, Vec<TenantId>)>,
 }
@@ -37,18 +45,12 @@ impl Store {
         let mut tx = self.begin().await?;
         tx.tells = Some((self.inner.commits.clone(), tenants.to_vec()));
         if self.is_postgres() {
-            let lock = tenant::Entity::find()
-                .select_only()
-                .column(tenant::Column::Id)
-                .filter(tenant::Column::Id.is_in(tenants.iter().copied()))
-                .order_by_asc(tenant::Column::Id)
-                .lock(LockType::NoKeyUpdate)
-                .into_tuple::<uuid::Uuid>()
-                .all(&tx.conn);
-            let locked = self.inner.health.step(lock).await;
-            if let Err(error) = locked {
-                tx.rollback().await;
-                return Err(error);
+            match self.inner.health.step(lock(&tx.conn, tenants)).await {
+                Ok(at) => tx.locked_at = Some((at, Instant::now())),
+                Err(error) => {
+                    tx.rollback().await;
+                    return Err(error);
+                }
             }
         }
         Ok(tx)
@@ -77,8 +79,39 @@ impl Store {
             Write::Sqlite(writer, _) => Side::Sqlite(writer.begin().await?),
         };
         let conn = Conn::new(side, self.inner.statements.clone());
-        Ok(Tx { conn, clock: self.inner.clock.clone(), health, tells: None })
+        Ok(Tx { conn, clock: self.inner.clock.clone(), health, locked_at: None, tells: None })
     }
+}
+
+/// Waits for the locks of these tenants, and tells the time when they were had: one statement, whose outer part is asked
+/// when its inner one has given all its rows.
+async fn lock(conn: &Conn, tenants: &[TenantId]) -> Result<Millis, DbErr> {
+    static LOCK: Text = Text::new();
+    let build = |engine: DbBackend| engine.build(&locking(tenants));
+    let lock = match tenants {
+        [one] => LOCK.with(conn, [(*one).into()], build),
+        _ => build(conn.get_database_backend()),
+    };
+    let row = conn.query_one_raw(lock).await?;
+    let row = row.ok_or_else(|| DbErr::RecordNotFound("the time".to_owned()))?;
+    Ok(Millis(row.try_get_by_index(0)?))
+}
+
+fn locking(tenants: &[TenantId]) -> WithQuery {
+    let held = Query::select()
+        .column(tenant::Column::Id)
+        .from(tenant::Entity)
+        .and_where(Expr::col(tenant::Column::Id).is_in(tenants.iter().copied()))
+        .order_by(tenant::Column::Id, Order::Asc)
+        .lock(LockType::NoKeyUpdate)
+        .to_owned();
+    let held = CommonTableExpression::new().query(held).table_name("held").materialized(true).to_owned();
+    Query::select()
+        .expr(Expr::cust(CLOCK))
+        .expr(Expr::cust("count(*)"))
+        .from("held")
+        .to_owned()
+        .with(Query::with().cte(held).to_owned())
 }
 
 impl Tx {
@@ -88,8 +121,8 @@ impl Tx {
         &self.conn
     }
 
-    /// Now, by the clock that decides: the database's on PostgreSQL (in a statement of its own, so after
-    /// whatever lock was waited for), this process's on SQLite.
+    /// Now, by the clock that decides: on PostgreSQL the database's, as it was when the lock was had, and what has passed
+    /// since; where there is no lock, asked anew. On SQLite this process's.
     ///
     /// # Errors
     /// As any statement.
@@ -97,8 +130,10 @@ impl Tx {
         if self.conn.get_database_backend() != DbBackend::Postgres {
             return Ok(self.clock.now());
         }
-        let sql = "SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint, \
-                          current_setting('transaction_read_only') = 'on'";
+        if let Some((at, then)) = self.locked_at {
+            return Ok(at.plus(millis_of(then.elapsed())).plus(self.clock.offset_millis()));
+        }
+        let sql = format!("SELECT {CLOCK}, current_setting('transaction_read_only') = 'on'");
         let row = self.conn.query_one_raw(Statement::from_string(DbBackend::Postgres, sql)).await?;
         let Some(row) = row else { return Err(StoreError::unavailable("the database told no time")) };
         let (at, read_only): (i64, bool) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
@@ -130,7 +165,8 @@ impl Tx {
     /// As any statement.
     pub async fn savepoint(&self) -> Result<Self, StoreError> {
         let conn = self.conn.savepoint().await?;
-        Ok(Self { conn, clock: self.clock.clone(), health: self.health.clone(), tells: None })
+        let (clock, health) = (self.clock.clone(), self.health.clone());
+        Ok(Self { conn, clock, health, locked_at: self.locked_at, tells: None })
     }
 
     /// Commits (or releases the savepoint).
@@ -181,10 +217,7 @@ impl Moment {
     pub fn expr(&self) -> SimpleExpr {
         match self {
             Self::Sqlite(now) => Expr::value(*now),
-            Self::Postgres(ahead) => Expr::cust_with_values(
-                "(floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint + $1)",
-                [*ahead],
-            ),
+            Self::Postgres(ahead) => Expr::cust_with_values(format!("({CLOCK} + $1)"), [*ahead]),
         }
     }
 

@@ -79,6 +79,29 @@ pub async fn with_email(conn: &impl ConnectionTrait, email_norm: &str) -> Result
         .await
 }
 
+/// Those of these addresses that somebody holds, in no order.
+///
+/// # Errors
+/// As any statement.
+pub async fn held(conn: &impl ConnectionTrait, emails: &[String]) -> Result<Vec<String>, DbErr> {
+    static FIND: Sizes = Sizes::new();
+    let mut held = Vec::new();
+    for chunk in super::filled_chunks(emails) {
+        let values = chunk.iter().map(|email| email.as_str().into());
+        let found = FIND.of(chunk.len())?.with(conn, values, |engine| {
+            user::Entity::find()
+                .select_only()
+                .column(user::Column::EmailNorm)
+                .filter(user::Column::EmailNorm.is_in(chunk.iter().map(String::as_str)))
+                .build(engine)
+        });
+        for row in conn.query_all_raw(found).await? {
+            held.push(row.try_get_by_index(0)?);
+        }
+    }
+    Ok(held)
+}
+
 /// Whether an id is this issuer's and subject's.
 ///
 /// # Errors

@@ -8,7 +8,7 @@ use tokio::{
     time::Instant,
 };
 
-use super::{Act, LANE, Try, World, begun, in_world, until};
+use super::{Act, LANE, Try, World, in_world, together, until};
 use crate::{
     actors::{
         Lanes, batch,
@@ -18,24 +18,9 @@ use crate::{
     domain::Refusal,
 };
 
-/// Runs these as one batch: they queue up behind a command that has begun and waits.
 async fn as_one_batch(world: &World, lanes: &Lanes, acts: Vec<Act>) -> Vec<Result<String, Refusal>> {
-    let tenant = world.tenants[0];
-    let (count, (open, gate)) = (acts.len(), watch::channel(false));
-    let first = lanes.run(tenant, Try::new("first", Act::Wait(gate)));
-    let rest = acts.into_iter().enumerate().map(|(at, act)| lanes.run(tenant, Try::new(at.to_string(), act)));
-    let rest = futures_util::future::join_all(rest);
-    let rest = async {
-        begun(&open).await;
-        rest.await
-    };
-    let opened = async {
-        until(|| lanes.unanswered(tenant) == 1 + count).await;
-        open.send_replace(true);
-    };
-    let (first, rest, ()) = futures_util::future::join3(first, rest, opened).await;
-    assert_eq!(first, Ok("first".into()));
-    rest
+    let tries = acts.into_iter().enumerate().map(|(at, act)| Try::new(at.to_string(), act));
+    together(world, lanes, tries.collect()).await
 }
 
 fn unavailable(answer: &Result<String, Refusal>, text: &str) -> bool {

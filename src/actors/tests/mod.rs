@@ -4,6 +4,7 @@
 mod batches;
 mod lanes;
 mod once;
+mod shared;
 
 use std::{
     future::Future,
@@ -165,6 +166,29 @@ async fn until(holds: impl Fn() -> bool) {
 /// Waits until the one command that waits for this gate has begun: it has its receiver, and looks at another.
 async fn begun(gate: &watch::Sender<bool>) {
     until(|| gate.receiver_count() > 1).await;
+}
+
+/// Runs these as one batch: they queue up behind a command that has begun and waits.
+async fn together<C: Command>(
+    world: &World,
+    lanes: &Lanes,
+    commands: Vec<C>,
+) -> Vec<Result<C::Output, Refusal>> {
+    let tenant = world.tenants[0];
+    let (count, (open, gate)) = (commands.len(), watch::channel(false));
+    let first = lanes.run(tenant, Try::new("first", Act::Wait(gate)));
+    let rest = futures_util::future::join_all(commands.into_iter().map(|one| lanes.run(tenant, one)));
+    let rest = async {
+        begun(&open).await;
+        rest.await
+    };
+    let opened = async {
+        until(|| lanes.unanswered(tenant) == 1 + count).await;
+        open.send_replace(true);
+    };
+    let (first, rest, ()) = futures_util::future::join3(first, rest, opened).await;
+    assert_eq!(first, Ok("first".into()));
+    rest
 }
 
 /// A command of these tests; answers its name.

@@ -159,7 +159,7 @@ impl World {
     async fn invites(&self, tenant: TenantId, rows: Vec<invite::Model>) -> Vec<invite::Model> {
         let tx = self.store.tenant_write(tenant).await.unwrap();
         for row in &rows {
-            store::invites::insert(tx.conn(), row.clone()).await.unwrap();
+            store::invites::insert(tx.conn(), vec![row.clone()]).await.unwrap();
         }
         let mails = rows.iter().map(|row| new_mail(row, row.mails, self.clock.now())).collect();
         store::outbox::append(tx.conn(), mails).await.unwrap();

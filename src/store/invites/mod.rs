@@ -21,7 +21,7 @@ pub use self::{
 };
 use super::{
     Rows,
-    text::{Inserts, Text},
+    text::{Inserts, Sizes, Text},
     tx::{Moment, Tx},
 };
 use crate::domain::Scope;
@@ -49,6 +49,27 @@ pub async fn find_for_link(conn: &impl Rows, id: InviteId) -> Result<Option<invi
     conn.row::<invite::Entity>(found).await
 }
 
+/// The invites of these ids within the tenant, in no order.
+///
+/// # Errors
+/// As any statement.
+pub async fn find_all(
+    conn: &impl Rows,
+    tenant: TenantId,
+    ids: &[InviteId],
+) -> Result<Vec<invite::Model>, DbErr> {
+    static FIND: Sizes = Sizes::new();
+    let mut rows = Vec::with_capacity(ids.len());
+    for chunk in super::filled_chunks(ids) {
+        let values = std::iter::once(tenant.into()).chain(chunk.iter().map(|id| (*id).into()));
+        let found = FIND
+            .of(chunk.len())?
+            .with(conn, values, |engine| invite::Entity::find().filter(of_ids(tenant, &chunk)).build(engine));
+        rows.extend(conn.rows::<invite::Entity>(found).await?);
+    }
+    Ok(rows)
+}
+
 fn in_scope(tenant: TenantId, scope: Scope) -> Condition {
     let workspace = match scope {
         Scope::Org => invite::Column::WorkspaceId.is_null(),
@@ -57,10 +78,14 @@ fn in_scope(tenant: TenantId, scope: Scope) -> Condition {
     Condition::all().add(invite::Column::TenantId.eq(tenant)).add(workspace)
 }
 
-/// These invites of the tenant, spelled so that no engine walks all that it has: their ids find them.
+/// Of the tenant, spelled so that no engine walks all that it has: something else must find the rows.
+fn of_tenant(tenant: TenantId) -> SimpleExpr {
+    SimpleExpr::from(Func::coalesce([invite::Column::TenantId; 2].map(Expr::col))).eq(tenant)
+}
+
+/// These invites of the tenant, found by their ids.
 fn of_ids(tenant: TenantId, ids: &[InviteId]) -> Condition {
-    let of_tenant = SimpleExpr::from(Func::coalesce([invite::Column::TenantId; 2].map(Expr::col))).eq(tenant);
-    Condition::all().add(of_tenant).add(invite::Column::Id.is_in(ids.iter().copied()))
+    Condition::all().add(of_tenant(tenant)).add(invite::Column::Id.is_in(ids.iter().copied()))
 }
 
 /// Spelled out, not bound: no engine takes a partial index on the word of a parameter.
@@ -102,13 +127,53 @@ pub(super) fn finding_pending_for(
         .filter(pending())
 }
 
-/// Writes a new invite.
+/// Those of these addresses that have a pending row in the scope, live or past its end, in no order.
+///
+/// # Errors
+/// As any statement.
+pub async fn pending_among(
+    conn: &impl ConnectionTrait,
+    tenant: TenantId,
+    scope: Scope,
+    emails: &[String],
+) -> Result<Vec<String>, DbErr> {
+    static INTO_ORG: Sizes = Sizes::new();
+    static INTO_WORKSPACE: Sizes = Sizes::new();
+    let texts = if scope == Scope::Org { &INTO_ORG } else { &INTO_WORKSPACE };
+    let mut pending = Vec::new();
+    for chunk in super::filled_chunks(emails) {
+        let place = std::iter::once(tenant.into()).chain(scope.workspace().map(Into::into));
+        let values = place.chain(chunk.iter().map(|email| email.as_str().into()));
+        let found = texts.of(chunk.len())?.with(conn, values, |engine| {
+            let within = match scope {
+                Scope::Org => in_scope(tenant, scope),
+                // for many addresses SQLite would walk the workspace
+                Scope::Workspace(id) => {
+                    Condition::all().add(of_tenant(tenant)).add(invite::Column::WorkspaceId.eq(id))
+                }
+            };
+            invite::Entity::find()
+                .select_only()
+                .column(invite::Column::EmailNorm)
+                .filter(within)
+                .filter(invite::Column::EmailNorm.is_in(chunk.iter().map(String::as_str)))
+                .filter(self::pending())
+                .build(engine)
+        });
+        for row in conn.query_all_raw(found).await? {
+            pending.push(row.try_get_by_index(0)?);
+        }
+    }
+    Ok(pending)
+}
+
+/// Writes new invites.
 ///
 /// # Errors
 /// As any statement; a second pending one for the same scope and address violates its constraint.
-pub async fn insert(conn: &impl ConnectionTrait, row: invite::Model) -> Result<(), DbErr> {
+pub async fn insert(conn: &impl ConnectionTrait, rows: Vec<invite::Model>) -> Result<(), DbErr> {
     static INSERTS: Inserts = Inserts::new();
-    INSERTS.add::<invite::Entity>(conn, vec![row], None).await.map(drop)
+    INSERTS.add::<invite::Entity>(conn, rows, None).await.map(drop)
 }
 
 /// Rewrites a pending row with what a re-invite, resend or edit decided, if it is still what they decided on.

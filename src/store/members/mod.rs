@@ -16,7 +16,7 @@ pub use self::{
 };
 use super::{
     Rows,
-    text::{Inserts, Text},
+    text::{Inserts, Sizes, Text},
 };
 use crate::domain::Standing;
 
@@ -32,6 +32,43 @@ pub struct Origin<'a> {
     pub invite: Option<InviteId>,
     /// When.
     pub at: Millis,
+}
+
+impl Origin<'_> {
+    /// The membership of a tenant that came from here.
+    #[must_use]
+    pub fn in_tenant(self, tenant: TenantId, user: &UserId, role: Role) -> tenant_member::Model {
+        tenant_member::Model {
+            tenant_id: tenant,
+            user_id: user.clone(),
+            role,
+            added_by: self.added_by.cloned(),
+            invite_id: self.invite,
+            inserted_at: self.at,
+            updated_at: self.at,
+        }
+    }
+
+    /// The membership of a workspace that came from here.
+    #[must_use]
+    pub fn in_workspace(
+        self,
+        tenant: TenantId,
+        workspace: WorkspaceId,
+        user: &UserId,
+        role: Role,
+    ) -> workspace_member::Model {
+        workspace_member::Model {
+            workspace_id: workspace,
+            user_id: user.clone(),
+            tenant_id: tenant,
+            role,
+            added_by: self.added_by.cloned(),
+            invite_id: self.invite,
+            inserted_at: self.at,
+            updated_at: self.at,
+        }
+    }
 }
 
 /// What a user is in the tenant and, if one is given, in the workspace: one statement.
@@ -153,6 +190,50 @@ pub async fn workspace_member(
     conn.row::<workspace_member::Entity>(found).await
 }
 
+/// Those of these people who are members of the tenant, in no order.
+///
+/// # Errors
+/// As any statement.
+pub async fn among(
+    conn: &impl ConnectionTrait,
+    tenant: TenantId,
+    users: &[UserId],
+) -> Result<Vec<UserId>, DbErr> {
+    static FIND: Sizes = Sizes::new();
+    let mut members = Vec::new();
+    for chunk in super::filled_chunks(users) {
+        let values = std::iter::once(tenant.into()).chain(chunk.iter().map(|user| user.clone().into()));
+        let found = FIND.of(chunk.len())?.with(conn, values, |engine| {
+            tenant_member::Entity::find()
+                .select_only()
+                .column(tenant_member::Column::UserId)
+                .filter(tenant_member::Column::TenantId.eq(tenant))
+                .filter(tenant_member::Column::UserId.is_in(chunk.iter().cloned()))
+                .build(engine)
+        });
+        for row in conn.query_all_raw(found).await? {
+            members.push(row.try_get_by_index::<String>(0).map(UserId)?);
+        }
+    }
+    Ok(members)
+}
+
+/// Writes the first memberships of people who have none: of their tenants, then of workspaces there.
+///
+/// # Errors
+/// As any statement; who is a member already violates a constraint.
+pub async fn join(
+    conn: &impl ConnectionTrait,
+    tenants: Vec<tenant_member::Model>,
+    workspaces: Vec<workspace_member::Model>,
+) -> Result<(), DbErr> {
+    static INTO_TENANTS: Inserts = Inserts::new();
+    static INTO_WORKSPACES: Inserts = Inserts::new();
+    INTO_TENANTS.add::<tenant_member::Entity>(conn, tenants, None).await?;
+    INTO_WORKSPACES.add::<workspace_member::Entity>(conn, workspaces, None).await?;
+    Ok(())
+}
+
 /// Makes somebody a tenant member unless they are one; tells whether they were made one.
 ///
 /// # Errors
@@ -165,15 +246,7 @@ pub async fn join_tenant(
     origin: Origin<'_>,
 ) -> Result<bool, DbErr> {
     static INSERTS: Inserts = Inserts::new();
-    let row = tenant_member::Model {
-        tenant_id: tenant,
-        user_id: user.clone(),
-        role,
-        added_by: origin.added_by.cloned(),
-        invite_id: origin.invite,
-        inserted_at: origin.at,
-        updated_at: origin.at,
-    };
+    let row = origin.in_tenant(tenant, user, role);
     let ignore = OnConflict::new().do_nothing().to_owned();
     Ok(INSERTS.add::<tenant_member::Entity>(conn, vec![row], Some(&ignore)).await? > 0)
 }
@@ -191,16 +264,7 @@ pub async fn join_workspace(
     origin: Origin<'_>,
 ) -> Result<bool, DbErr> {
     static INSERTS: Inserts = Inserts::new();
-    let row = workspace_member::Model {
-        workspace_id: workspace,
-        user_id: user.clone(),
-        tenant_id: tenant,
-        role,
-        added_by: origin.added_by.cloned(),
-        invite_id: origin.invite,
-        inserted_at: origin.at,
-        updated_at: origin.at,
-    };
+    let row = origin.in_workspace(tenant, workspace, user, role);
     let ignore = OnConflict::new().do_nothing().to_owned();
     Ok(INSERTS.add::<workspace_member::Entity>(conn, vec![row], Some(&ignore)).await? > 0)
 }
