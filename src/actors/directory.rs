@@ -75,6 +75,11 @@ impl Lane {
         state.queue.drain(..count).collect()
     }
 
+    /// Whether anything waits.
+    pub(super) fn is_waiting(&self) -> bool {
+        !self.state().queue.is_empty()
+    }
+
     /// Refuses everything that waits.
     pub(super) fn turn_back(&self) {
         batch::turn_back(self.take(usize::MAX));
@@ -147,7 +152,20 @@ impl Committer {
         Self::Writer(send)
     }
 
-    pub(super) fn commit(&self, batch: Vec<Job>) -> Pin<Box<dyn Future<Output = Way> + Send>> {
+    /// Waits until a batch can be begun. What comes meanwhile belongs to it, so it is not taken from the queue before.
+    pub(super) async fn turn(&self) -> Option<OwnedSemaphorePermit> {
+        match self {
+            Self::Writer(_) => None,
+            Self::Parallel(_, connections) => connections.clone().acquire_owned().await.ok(),
+        }
+    }
+
+    /// Commits a batch whose turn it is.
+    pub(super) fn commit(
+        &self,
+        batch: Vec<Job>,
+        turn: Option<OwnedSemaphorePermit>,
+    ) -> Pin<Box<dyn Future<Output = Way> + Send>> {
         match self {
             Self::Writer(writer) => {
                 let (done, committed) = oneshot::channel();
@@ -157,10 +175,10 @@ impl Committer {
                     if sent.is_ok() { committed.await.unwrap_or(Way::Blocked) } else { Way::Blocked }
                 })
             }
-            Self::Parallel(store, connections) => {
-                let (store, connections) = (store.clone(), connections.clone());
+            Self::Parallel(store, _) => {
+                let store = store.clone();
                 let committing = store.runtime().clone().spawn(async move {
-                    let _permit = connections.acquire_owned().await;
+                    let _turn = turn;
                     batch::commit(&store, batch, None).await
                 });
                 Box::pin(async move { committing.await.unwrap_or(Way::Blocked) })

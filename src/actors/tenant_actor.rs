@@ -1,5 +1,5 @@
-//! One tenant's actor: takes what waits as a batch, hands it to the committer, and takes the next when that
-//! one is done. One batch outstanding per tenant keeps order and lets no tenant starve another. The queue
+//! One tenant's actor: waits for its turn, takes what waits as a batch, hands it to the committer, and begins anew when
+//! that one is done. One batch outstanding per tenant keeps order and lets no tenant starve another. The queue
 //! itself lives in the lane, not in the mailbox, so nothing is lost when an actor ends or is replaced.
 
 use std::sync::Arc;
@@ -33,17 +33,20 @@ impl TenantActor {
     }
 
     fn pump(&mut self, ctx: &mut Context<Self>) {
-        if self.busy {
-            return;
-        }
-        let batch = self.lane.take(self.shared.pace.room());
-        if batch.is_empty() {
+        if self.busy || !self.lane.is_waiting() {
             return;
         }
         self.busy = true;
         self.active = true;
-        let committing = self.shared.committer.commit(batch).into_actor(self);
-        ctx.spawn(committing.map(|way, actor, ctx| {
+        let (lane, shared) = (self.lane.clone(), self.shared.clone());
+        let committing = async move {
+            let turn = shared.committer.turn().await;
+            // nothing comes between taking a batch and handing it over: with this actor, a batch would be lost
+            let batch = lane.take(shared.pace.room());
+            let committing = shared.committer.commit(batch, turn);
+            committing.await
+        };
+        ctx.spawn(committing.into_actor(self).map(|way, actor, ctx| {
             if way == Way::Blocked {
                 actor.lane.turn_back();
             }

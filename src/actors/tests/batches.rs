@@ -3,12 +3,9 @@
 use std::{sync::Arc, time::Duration};
 
 use sea_orm::ConnectionTrait;
-use tokio::{
-    sync::{oneshot, watch},
-    time::Instant,
-};
+use tokio::{sync::oneshot, time::Instant};
 
-use super::{Act, LANE, Try, World, in_world, together, until};
+use super::{Act, LANE, Try, World, in_world, together};
 use crate::{
     actors::{
         Lanes, batch,
