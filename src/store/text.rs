@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use sea_orm::{
     ConnectionTrait, DbBackend, DbErr, EntityTrait, IntoActiveModel, Iterable, ModelTrait, QueryTrait,
     Statement, Value,
-    sea_query::{OnConflict, Values},
+    sea_query::{ExprTrait, OnConflict, Query, SelectStatement, SimpleExpr, Values},
 };
 
 /// The text of one statement, on each engine.
@@ -106,4 +106,21 @@ where
     use sea_orm::ActiveModelTrait;
 
     row.into_active_model().reset_all()
+}
+
+/// What [`asking_each`] asks for, in its inner statement.
+pub(super) const ASKED: (&str, &str) = ("asked", "column1");
+
+/// Those of these values for which `one` finds its row. A list of them (`IN`) would leave it to the engine whether each
+/// is looked up or all that the rest of the condition finds is walked, and without figures of a table it takes the latter.
+pub(super) fn asking_each<V: Into<Value>>(
+    values: impl Iterator<Item = V>,
+    one: SelectStatement,
+) -> SelectStatement {
+    let found = SimpleExpr::SubQuery(None, Box::new(one.into()));
+    Query::select()
+        .column(ASKED)
+        .from_values(values.map(Into::into).collect::<Vec<Value>>(), ASKED.0)
+        .and_where(found.is_not_null())
+        .to_owned()
 }

@@ -21,7 +21,7 @@ pub use self::{
 };
 use super::{
     Rows,
-    text::{Inserts, Sizes, Text},
+    text::{ASKED, Inserts, Sizes, Text, asking_each},
     tx::{Moment, Tx},
 };
 use crate::domain::Scope;
@@ -78,14 +78,10 @@ fn in_scope(tenant: TenantId, scope: Scope) -> Condition {
     Condition::all().add(invite::Column::TenantId.eq(tenant)).add(workspace)
 }
 
-/// Of the tenant, spelled so that no engine walks all that it has: something else must find the rows.
-fn of_tenant(tenant: TenantId) -> SimpleExpr {
-    SimpleExpr::from(Func::coalesce([invite::Column::TenantId; 2].map(Expr::col))).eq(tenant)
-}
-
-/// These invites of the tenant, found by their ids.
+/// These invites of the tenant, spelled so that no engine walks all that it has: their ids find them.
 fn of_ids(tenant: TenantId, ids: &[InviteId]) -> Condition {
-    Condition::all().add(of_tenant(tenant)).add(invite::Column::Id.is_in(ids.iter().copied()))
+    let of_tenant = SimpleExpr::from(Func::coalesce([invite::Column::TenantId; 2].map(Expr::col))).eq(tenant);
+    Condition::all().add(of_tenant).add(invite::Column::Id.is_in(ids.iter().copied()))
 }
 
 /// Spelled out, not bound: no engine takes a partial index on the word of a parameter.
@@ -143,22 +139,16 @@ pub async fn pending_among(
     let mut pending = Vec::new();
     for chunk in super::filled_chunks(emails) {
         let place = std::iter::once(tenant.into()).chain(scope.workspace().map(Into::into));
-        let values = place.chain(chunk.iter().map(|email| email.as_str().into()));
+        let values = chunk.iter().map(|email| email.as_str().into()).chain(place);
         let found = texts.of(chunk.len())?.with(conn, values, |engine| {
-            let within = match scope {
-                Scope::Org => in_scope(tenant, scope),
-                // for many addresses SQLite would walk the workspace
-                Scope::Workspace(id) => {
-                    Condition::all().add(of_tenant(tenant)).add(invite::Column::WorkspaceId.eq(id))
-                }
-            };
-            invite::Entity::find()
-                .select_only()
-                .column(invite::Column::EmailNorm)
-                .filter(within)
-                .filter(invite::Column::EmailNorm.is_in(chunk.iter().map(String::as_str)))
-                .filter(self::pending())
-                .build(engine)
+            let one = Query::select()
+                .column(invite::Column::Id)
+                .from(invite::Entity)
+                .cond_where(in_scope(tenant, scope))
+                .and_where(Expr::col(invite::Column::EmailNorm).equals(ASKED))
+                .and_where(self::pending())
+                .to_owned();
+            engine.build(&asking_each(chunk.iter().map(String::as_str), one))
         });
         for row in conn.query_all_raw(found).await? {
             pending.push(row.try_get_by_index(0)?);

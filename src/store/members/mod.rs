@@ -16,7 +16,7 @@ pub use self::{
 };
 use super::{
     Rows,
-    text::{Inserts, Sizes, Text},
+    text::{ASKED, Inserts, Sizes, Text, asking_each},
 };
 use crate::domain::Standing;
 
@@ -202,14 +202,15 @@ pub async fn among(
     static FIND: Sizes = Sizes::new();
     let mut members = Vec::new();
     for chunk in super::filled_chunks(users) {
-        let values = std::iter::once(tenant.into()).chain(chunk.iter().map(|user| user.clone().into()));
+        let values = chunk.iter().map(|user| user.clone().into()).chain([tenant.into()]);
         let found = FIND.of(chunk.len())?.with(conn, values, |engine| {
-            tenant_member::Entity::find()
-                .select_only()
+            let one = Query::select()
                 .column(tenant_member::Column::UserId)
-                .filter(tenant_member::Column::TenantId.eq(tenant))
-                .filter(tenant_member::Column::UserId.is_in(chunk.iter().cloned()))
-                .build(engine)
+                .from(tenant_member::Entity)
+                .and_where(Expr::col(tenant_member::Column::TenantId).eq(tenant))
+                .and_where(Expr::col(tenant_member::Column::UserId).equals(ASKED))
+                .to_owned();
+            engine.build(&asking_each(chunk.iter().cloned(), one))
         });
         for row in conn.query_all_raw(found).await? {
             members.push(row.try_get_by_index::<String>(0).map(UserId)?);
