@@ -14,7 +14,7 @@ pub mod request_id;
 mod size;
 mod unread;
 
-use std::time::Instant;
+use std::{pin::pin, rc::Rc, time::Instant};
 
 use actix_web::{
     Error, HttpMessage, ResponseError,
@@ -22,11 +22,13 @@ use actix_web::{
     dev::{ServiceRequest, ServiceResponse},
     http::{
         Method,
-        header::{self, HeaderMap, HeaderValue},
+        header::{self, HeaderMap, HeaderName, HeaderValue},
     },
     middleware::Next,
     web,
 };
+
+use uuid::Uuid;
 
 use cors::Cors;
 use deadline::Failing;
@@ -38,6 +40,8 @@ use super::{
     state::State,
 };
 use crate::domain::Refusal;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The middleware of the public listener.
 ///
@@ -57,18 +61,19 @@ pub async fn edge(
     unread::hold(&mut req);
     let asked = Asked { id, enveloped: envelope::is_worn(req.path()) };
     let is_page = errors::is_page(req.path());
-    let arrived = size::check(&req).and_then(|()| host::resolve(&req));
+    let arrived = size::check(&req).and_then(|()| host::resolve(&req)).map(Rc::new);
     let reader = Reader::of(&req).map(|reader| match &arrived {
         Ok(visit) => reader.on(&visit.site),
         Err(_) => reader,
     });
     let log = access_log::Entry::begin(&req, id, began);
-    let tenant = arrived.as_ref().map(|visit| visit.tenant.clone()).unwrap_or_default();
-    let for_whom = || tenant.get().map_or("-", |tenant| tenant.slug.as_str());
-    let cors = arrived.as_ref().ok().and_then(|visit| Cors::of(&req, visit));
-    let failing = Failing { asked, reader: reader.clone(), cors: cors.clone() };
+    let visit = arrived.as_ref().ok().cloned();
+    let for_whom =
+        || visit.as_ref().and_then(|visit| visit.tenant()).map_or("-", |tenant| tenant.slug.as_str());
+    let cors = visit.as_ref().and_then(|visit| Cors::of(&req, visit));
     let preflight = cors.as_ref().and_then(Cors::preflight);
-    let answer = request_id::scope(asked, async move {
+    let failing = Rc::new(Failing { asked, reader, cors });
+    let answering = pin!(async {
         match arrived {
             Ok(_) if let Some(answer) = preflight => Ok(req.into_response(answer).map_into_boxed_body()),
             Ok(visit) if let Some(refusal) = no_room(&req, &visit, began) => {
@@ -77,25 +82,24 @@ pub async fn edge(
             Ok(visit) => {
                 let _under_way = visit.changes.then(crowd::UnderWay::begin);
                 req.extensions_mut().insert(visit);
-                deadline::call(req, next, failing).await
+                deadline::call(req, next, failing.clone()).await
             }
             Err(refusal) => {
                 let answer = ApiError::from(refusal).error_response();
                 Ok(req.into_response(answer).map_into_boxed_body())
             }
         }
-    })
-    .await;
-    match answer {
+    });
+    match request_id::scope(asked, answering).await {
         Ok(mut answer) => {
-            if let Some(reader) = reader {
-                answer = as_page(answer, asked, &reader);
+            if let Some(reader) = &failing.reader {
+                answer = as_page(answer, asked, reader);
             }
             if is_page {
                 vary(answer.headers_mut());
             }
             dress(answer.headers_mut(), id);
-            if let Some(cors) = cors {
+            if let Some(cors) = &failing.cors {
                 cors.dress(answer.status(), answer.headers_mut());
             }
             log.end(answer.status(), || answer.request().match_pattern(), for_whom());
@@ -120,8 +124,9 @@ pub async fn plain(
     if req.method() == Method::HEAD {
         req.head_mut().method = Method::GET;
     }
+    let answering = pin!(next.call(req));
     let mut answer =
-        request_id::scope(Asked { id, enveloped: false }, next.call(req)).await?.map_into_boxed_body();
+        request_id::scope(Asked { id, enveloped: false }, answering).await?.map_into_boxed_body();
     dress(answer.headers_mut(), id);
     Ok(answer)
 }
@@ -152,9 +157,9 @@ fn no_room(req: &ServiceRequest, visit: &Visit, now: Instant) -> Option<Refusal>
 }
 
 /// The headers of every answer, unless the handler chose its own.
-fn dress(headers: &mut HeaderMap, id: uuid::Uuid) {
-    if let Ok(value) = HeaderValue::from_str(&id.to_string()) {
-        headers.insert(header::HeaderName::from_static("x-request-id"), value);
+fn dress(headers: &mut HeaderMap, id: Uuid) {
+    if let Ok(value) = HeaderValue::from_str(id.hyphenated().encode_lower(&mut Uuid::encode_buffer())) {
+        headers.insert(REQUEST_ID, value);
     }
     for (name, value) in [
         (header::CACHE_CONTROL, "no-store"),
