@@ -4,7 +4,7 @@
 
 pub mod access_log;
 mod cors;
-mod crowd;
+pub mod crowd;
 pub mod deadline;
 mod envelope;
 pub mod host;
@@ -17,7 +17,7 @@ mod unread;
 use std::{pin::pin, rc::Rc, time::Instant};
 
 use actix_web::{
-    Error, HttpMessage, ResponseError,
+    Error, HttpMessage, HttpResponse, ResponseError,
     body::{BoxBody, MessageBody},
     dev::{ServiceRequest, ServiceResponse},
     http::{
@@ -58,6 +58,7 @@ pub async fn edge(
         req.head_mut().method = Method::GET;
     }
     envelope::drop_last_slash(&mut req);
+    unread::let_in(&req).await;
     unread::hold(&mut req);
     let asked = Asked { id, enveloped: envelope::is_worn(req.path()) };
     let is_page = errors::is_page(req.path());
@@ -77,7 +78,7 @@ pub async fn edge(
         match arrived {
             Ok(_) if let Some(answer) = preflight => Ok(req.into_response(answer).map_into_boxed_body()),
             Ok(visit) if let Some(refusal) = no_room(&req, &visit, began) => {
-                Ok(req.into_response(ApiError::from(refusal).error_response()).map_into_boxed_body())
+                Ok(req.into_response(HttpResponse::from_error(ApiError::from(refusal))))
             }
             Ok(visit) => {
                 let _under_way = visit.changes.then(crowd::UnderWay::begin);
@@ -92,6 +93,8 @@ pub async fn edge(
     });
     match request_id::scope(asked, answering).await {
         Ok(mut answer) => {
+            let error = answer.response().error().and_then(|error| error.as_error::<ApiError>());
+            let for_room = error.is_some_and(|error| error.refusal.is_for_room());
             if let Some(reader) = &failing.reader {
                 answer = as_page(answer, asked, reader);
             }
@@ -102,11 +105,11 @@ pub async fn edge(
             if let Some(cors) = &failing.cors {
                 cors.dress(answer.status(), answer.headers_mut());
             }
-            log.end(answer.status(), || answer.request().match_pattern(), for_whom());
+            log.end(answer.status(), for_room, || answer.request().match_pattern(), for_whom());
             Ok(answer)
         }
         Err(error) => {
-            log.end(error.as_response_error().status_code(), || None, for_whom());
+            log.end(error.as_response_error().status_code(), false, || None, for_whom());
             Err(error)
         }
     }
@@ -149,11 +152,12 @@ fn no_room(req: &ServiceRequest, visit: &Visit, now: Instant) -> Option<Refusal>
     if !visit.changes {
         return None;
     }
-    if crowd::is_behind(now) {
+    let state = state(req)?;
+    if state.crowd.is_too_much(now) {
         metrics::counter!("usher_requests_crowded_out_total").increment(1);
-        return Some(Refusal::Unavailable { retry_after: 1, what: "Too much is asked at once." });
+        return Some(Refusal::TOO_MUCH_ASKED);
     }
-    state(req)?.lanes.require_room(visit.site.tenant().map(|own| own.id)).err()
+    state.lanes.require_room(visit.site.tenant().map(|own| own.id)).err()
 }
 
 /// The headers of every answer, unless the handler chose its own.
