@@ -13,16 +13,16 @@ import argparse
 import signal
 import sys
 
-from harness import compare, durable, footprint, growth, mail, micro, overload, postgres, replicas
+from harness import compare, durable, footprint, growth, mail, micro, overload, postgres, replicas, retention
 from harness.figures import Rounds
 from harness.machine import BENCH
 
 COMMANDS = {"compare": compare.compare, "growth": growth.growth, "footprint": footprint.footprint,
             "postgres": postgres.postgres, "overload": overload.overload, "mail": mail.mail, "durable": durable.durable,
-            "micro": micro.micro}
+            "retention": retention.retention, "micro": micro.micro}
 TABLES = {"compare": compare.table, "growth": growth.table, "footprint": footprint.table,
           "postgres": postgres.table, "overload": overload.table, "mail": mail.table, "durable": durable.table,
-          "micro": micro.table, "replicas": replicas.table}
+          "retention": retention.table, "micro": micro.table, "replicas": replicas.table}
 
 
 def parser() -> argparse.ArgumentParser:
@@ -60,6 +60,9 @@ def parser() -> argparse.ArgumentParser:
     command("overload", "twice saturation, and a flooding tenant beside another", 3, 4.0)
     one = command("mail", "mails a second, and what the API notices of them", 9)
     one.add_argument("--backlog", type=int, default=100_000, help="mails owed")
+
+    one = command("retention", "creates while tens of thousands of rows are being forgotten", 5, 4.0)
+    one.add_argument("--backlog", type=int, default=250_000, help="invites of the last three days")
 
     one = command("durable", "batching on and off, against rows committed by the bare engine", 5, None)
     one.add_argument("--engines", default="sqlite,postgres")

@@ -21,7 +21,7 @@ use crate::{
     domain::{Clock, Refusal},
     http::{
         admin::AdminState,
-        edge::limits::AddressLimits,
+        edge::{crowd::Crowd, limits::AddressLimits},
         server::{self, Extra},
         state::State,
     },
@@ -50,6 +50,8 @@ pub struct Options {
     pub routes: Option<fn(&mut web::ServiceConfig)>,
     /// End on SIGTERM and SIGINT.
     pub signals: bool,
+    /// When a thread has fallen behind.
+    pub crowd: Crowd,
 }
 
 /// Why it does not start.
@@ -236,7 +238,7 @@ async fn serve(
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
-    let parts = build(runtimes, &loaded).await?;
+    let parts = build(runtimes, &loaded, options.crowd).await?;
     let settings = loaded.settings.clone();
     let public = listen(&settings.server.listen)?;
     let admin = settings.server.admin_listen.as_deref().map(listen).transpose()?;
@@ -282,7 +284,7 @@ async fn serve(
     Ok(())
 }
 
-async fn build(runtimes: Runtimes, loaded: &Loaded) -> Result<Parts, StartError> {
+async fn build(runtimes: Runtimes, loaded: &Loaded, crowd: Crowd) -> Result<Parts, StartError> {
     let settings = loaded.settings.clone();
     match migrate::up(&settings.database).await? {
         migrate::Upgraded::Current { applied: 0 } => {}
@@ -339,6 +341,7 @@ async fn build(runtimes: Runtimes, loaded: &Loaded) -> Result<Parts, StartError>
         store: store.clone(),
         lanes: lanes.clone(),
         limits: AddressLimits::default(),
+        crowd,
     });
     Ok(Parts { registry, auth, store, lanes, mailer, mailbox, state })
 }

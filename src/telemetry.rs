@@ -149,3 +149,22 @@ pub fn install_metrics() -> &'static Option<PrometheusHandle> {
         Some(metrics)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+
+    #[test]
+    fn times_are_put_together_while_nobody_reads_the_figures() {
+        let kept = install_metrics().as_ref().unwrap();
+        metrics::histogram!("usher_test_seconds").record(4711.0625);
+        // what is put together is told with its sum; of what waits for that only the number is
+        let until = Instant::now() + Duration::from_secs(60);
+        while !format!("{kept:?}").contains("4711.0625") {
+            assert!(Instant::now() < until, "it waits for somebody who reads the figures");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}

@@ -49,7 +49,8 @@ def compare(args):
                     with systems[name].awake():
                         result = measure(systems[name], cell, args.seconds, args.rate)
                     found.add(cell, name, result)
-                    say(f"round {number + 1}/{args.rounds} {cell} {name}: {short(result['good_per_second'])}/s")
+                    say(f"round {number + 1}/{args.rounds} {cell} {name}: {short(result['good_per_second'])}/s, "
+                        f"{short(found.costs(cell, name)[-1])} µs of its processor each")
             found.save(args.out)
     return found
 
@@ -78,4 +79,9 @@ def at_full_speed(found: Rounds, names: list[str], cells: list[Cell]):
         shares = [found.middle(cell, name, lambda one: one["server_cpu"]) for name in names]
         times = [milliseconds(found, cell, name) for name in names]
         lines.append([*cell.words(), *(f"{time} · {short(share)}" for time, share in zip(times, shares))])
+    yield rows(lines)
+    lines = [["processor, µs a request", "connections", *names, *(f"usher / {name}" for name in peers)]]
+    for cell in cells:
+        ratios = [short(found.cost_ratio(cell, "usher", name)) for name in peers]
+        lines.append([*cell.words(), *(spread(found.costs(cell, name)) for name in names), *ratios])
     yield rows(lines)

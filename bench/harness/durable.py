@@ -95,16 +95,18 @@ def table(found: Rounds) -> str:
     text = []
     for engine in [{"sqlite": "SQLite", "postgres": "PostgreSQL"}[name] for name in found.facts["engines"]]:
         text.append(f"### {engine}, commands per second\n")
-        lines = [["", "connections", "tenants", "batching on", "batching off", "on / off", "p50 / p99 ms, on"]]
+        lines = [["", "connections", "tenants", "batching on", "batching off", "on / off", "p50 / p99 ms, on",
+                  "processor, µs a command, on", "off"]]
         for kind in ("create", "accept"):
             for connections, tenants in CELLS:
                 row = f"{engine} {kind} {connections} {tenants}"
                 on, off = spread(found.rates(row, "on")), spread(found.rates(row, "off"))
+                costs = [spread(found.costs(row, batching)) for batching in ("on", "off")]
                 lines.append([kind, str(connections), str(tenants), on, off, short(found.ratio(row, "on", "off")),
-                              milliseconds(found, row, "on")])
+                              milliseconds(found, row, "on"), *costs])
         row = f"{engine} create 64 1"
         lines.append(["create, delivered meanwhile", "64", "1", spread(found.rates(row, "delivering")), "–", "–",
-                      milliseconds(found, row, "delivering")])
+                      milliseconds(found, row, "delivering"), spread(found.costs(row, "delivering")), "–"])
         text.append(rows(lines))
         lines = [["bare engine", "1 a transaction", "64 a transaction", "1 a transaction, 7 connections",
                   "usher at 64 connections / bare at 64"]]

@@ -36,14 +36,22 @@ class Rounds:
     def rates(self, row, column: str) -> list[float]:
         return [one["good_per_second"] for one in self.results(row, column)]
 
+    def costs(self, row, column: str) -> list[float]:
+        """microseconds of the server's processor for each good answer"""
+        return [one["server_cpu"] / one["good_per_second"] * 1e6 for one in self.results(row, column)
+                if one.get("server_cpu") and one["good_per_second"]]
+
     def middle(self, row, column: str, of) -> float | None:
         values = [value for one in self.results(row, column) if (value := of(one)) is not None]
         return statistics.median(values) if values else None
 
     def ratio(self, row, column: str, other: str) -> float | None:
         """of the medians of two columns"""
-        ours, theirs = self.rates(row, column), self.rates(row, other)
-        return statistics.median(ours) / statistics.median(theirs) if ours and theirs and any(theirs) else None
+        return quotient(self.rates(row, column), self.rates(row, other))
+
+    def cost_ratio(self, row, column: str, other: str) -> float | None:
+        """of the medians of what a request costs in two columns"""
+        return quotient(self.costs(row, column), self.costs(row, other))
 
     def save(self, path: str | Path):
         Path(path).parent.mkdir(parents=True, exist_ok=True)
@@ -56,6 +64,10 @@ class Rounds:
         found.rounds = saved.pop("rounds")
         found.facts |= saved
         return found
+
+
+def quotient(ours: list[float], theirs: list[float]) -> float | None:
+    return statistics.median(ours) / statistics.median(theirs) if ours and theirs and any(theirs) else None
 
 
 def short(value: float | None) -> str:

@@ -105,8 +105,13 @@ def table(found: Rounds) -> str:
         slow = [found.middle(cell, name, lambda one: one["latency"]["p99_us"]) for name in (most, least)]
         lines.append([*cell.words(), *(milliseconds(found, cell, name) for name in names),
                       against(slow[0] / slow[1] if all(slow) else None, LATENCY, most=True)])
+    times = rows(lines)
+    lines = [["processor, µs a request", "connections", *names, "10^6 / 10^3"]]
+    for cell in cells:
+        lines.append([*cell.words(), *(spread(found.costs(cell, name)) for name in names),
+                      short(found.cost_ratio(cell, most, least))])
     facts = [found.facts["facts"][name] for name in names]
-    return page(found, rates, rows(lines), rows([
+    return page(found, rates, times, rows(lines), rows([
         ["", *names],
         [f"cold start to ready, s (≤ {COLD_START})", *(short(statistics.median(one["starts"])) for one in facts)],
         ["memory idle, MiB", *(short(one["idle"]) for one in facts)],

@@ -1,7 +1,9 @@
 """usher itself: the release binary with a configuration, tenants and a database of its own."""
 
 import base64
+import contextlib
 import hashlib
+import sqlite3
 import urllib.request
 from pathlib import Path
 
@@ -59,20 +61,21 @@ class Usher(WireServer):
     name = "usher"
 
     def __init__(self, home: Path, binary: Path, *, cpu: str = SERVER_CPU, database: str | None = None,
-                 tenants: int = TENANTS, mail: str = OWED, max_batch: int = 64):
+                 tenants: int = TENANTS, mail: str = OWED, max_batch: int = 64, more: str = ""):
         super().__init__(home, cpu)
         self.binary, self.tenants, self.admin = binary.resolve(), tenants, free_port()
         self.file = home / "usher.db"
         self.database = database or f"sqlite://{self.file}"
-        self.configure(mail, max_batch)
+        self.configure(mail, max_batch, more)
 
-    def configure(self, mail: str, max_batch: int = 64):
+    def configure(self, mail: str = OWED, max_batch: int = 64, more: str = ""):
+        """writes its configuration; `more` are sections that it has not"""
         folder = self.home / "config" / "tenants"
         folder.mkdir(parents=True, exist_ok=True)
         (self.home / "config" / "usher.toml").write_text(CONFIG.format(
             addr=self.addr, admin=self.admin, database=self.database, key_id=wire.LINK_KEY_ID,
             key=base64.b64encode(wire.LINK_KEY).decode(), issuer=wire.ISSUER, audience=wire.AUDIENCE,
-            secret=wire.SECRET, mail=mail, max_batch=max_batch))
+            secret=wire.SECRET, mail=mail, max_batch=max_batch) + more)
         for at in range(self.tenants):
             (folder / f"bench-{at}.toml").write_text(TENANT.format(
                 id=wire.tenant_id(at), at=at, workspace=wire.workspace_id(at), owner=OWNER_EMAIL))
@@ -84,12 +87,20 @@ class Usher(WireServer):
     def is_ready(self) -> bool:
         return self.answers("/readyz", self.admin)
 
+    def figure(self, *names: str) -> float:
+        """the sum of these figures of its own, whatever their labels; asking has it put all of them together"""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.admin}/metrics", timeout=30) as page:
+            lines = [line.rpartition(" ") for line in page.read().decode().splitlines()]
+        return sum(float(value) for name, _, value in lines if name.split("{")[0] in names)
+
     def refused(self) -> float:
         """changes that found no room or no time, since it started"""
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.admin}/metrics", timeout=30) as page:
-            lines = page.read().decode().splitlines()
-        counted = ("usher_lane_refused_total ", "usher_requests_crowded_out_total ")
-        return sum(float(line.split()[1]) for line in lines if line.startswith(counted))
+        return self.figure("usher_lane_refused_total", "usher_requests_crowded_out_total")
+
+    def ask(self, sql: str, *values) -> int:
+        """a number out of its SQLite file, while it runs"""
+        with contextlib.closing(sqlite3.connect(f"file:{self.file}?mode=ro", uri=True, timeout=30)) as db:
+            return db.execute(sql, values).fetchone()[0]
 
     def version(self) -> str:
         return hashlib.sha256(self.binary.read_bytes()).hexdigest()[:12]

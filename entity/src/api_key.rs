@@ -1,11 +1,12 @@
 //! API keys: everything but the secret, of which only a SHA-256 is kept.
 
 use sea_orm::entity::prelude::*;
+use serde::Deserialize;
 
 use crate::{AddressState, ApiKeyId, Millis, Role, TenantId, UserId};
 
 /// An API key.
-#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, Deserialize)]
 #[sea_orm(table_name = "api_keys")]
 pub struct Model {
     /// Primary key.

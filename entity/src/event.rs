@@ -1,11 +1,12 @@
 //! What happened within a tenant, numbered without gaps in commit order. No token, no secret, no address.
 
 use sea_orm::entity::prelude::*;
+use serde::Deserialize;
 
 use crate::{InviteId, Millis, TenantId, WorkspaceId};
 
 /// An event.
-#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, Deserialize)]
 #[sea_orm(table_name = "events")]
 pub struct Model {
     /// The tenant.

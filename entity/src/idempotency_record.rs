@@ -1,11 +1,12 @@
 //! Answers kept for Idempotency-Key; sealed, because an answer may hold a link or a key.
 
 use sea_orm::entity::prelude::*;
+use serde::Deserialize;
 
 use crate::{Millis, TenantId};
 
 /// A stored answer.
-#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, Deserialize)]
 #[sea_orm(table_name = "idempotency_records")]
 pub struct Model {
     /// SHA-256 over principal, method, route and the hash of the key.

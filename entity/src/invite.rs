@@ -1,11 +1,12 @@
 //! Invites: the row is the authority, the link only proves a mailbox for one row and version.
 
 use sea_orm::entity::prelude::*;
+use serde::Deserialize;
 
 use crate::{ApiKeyId, Delivery, InviteId, InviteStatus, Millis, Role, TenantId, UserId, WorkspaceId};
 
 /// An invite.
-#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, Deserialize)]
 #[sea_orm(table_name = "invites")]
 pub struct Model {
     /// Primary key; also inside the link.

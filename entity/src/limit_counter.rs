@@ -1,11 +1,12 @@
 //! Counters of rate limits that must agree across replicas; counted within one tenant under its lock.
 
 use sea_orm::entity::prelude::*;
+use serde::Deserialize;
 
 use crate::{Millis, TenantId};
 
 /// A counter of one window.
-#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, Deserialize)]
 #[sea_orm(table_name = "limit_counters")]
 pub struct Model {
     /// The tenant.

@@ -1,11 +1,12 @@
 //! Mails owed. Holds neither link nor rendered text: both are derived when the mail leaves.
 
 use sea_orm::entity::prelude::*;
+use serde::Deserialize;
 
 use crate::{InviteId, Millis, OutboxId, OutboxState, TenantId};
 
 /// A mail owed.
-#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, Deserialize)]
 #[sea_orm(table_name = "outbox")]
 pub struct Model {
     /// Primary key; the Message-ID is made of it.

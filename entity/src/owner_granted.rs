@@ -1,11 +1,12 @@
 //! Configured owners that were granted once; somebody removed later does not come back by the file.
 
 use sea_orm::entity::prelude::*;
+use serde::Deserialize;
 
 use crate::{Millis, TenantId, UserId};
 
 /// A grant that happened.
-#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, Deserialize)]
 #[sea_orm(table_name = "owners_granted")]
 pub struct Model {
     /// The tenant.

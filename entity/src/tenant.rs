@@ -1,11 +1,12 @@
 //! Tenants as the configuration names them, and the counters that their lock protects.
 
 use sea_orm::entity::prelude::*;
+use serde::Deserialize;
 
 use crate::{Millis, TenantId};
 
 /// A tenant.
-#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, Deserialize)]
 #[sea_orm(table_name = "tenants")]
 pub struct Model {
     /// Primary key, from the configuration.

@@ -1,11 +1,12 @@
 //! Memberships of users in tenants.
 
 use sea_orm::entity::prelude::*;
+use serde::Deserialize;
 
 use crate::{InviteId, Millis, Role, TenantId, UserId};
 
 /// A membership in a tenant.
-#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, Deserialize)]
 #[sea_orm(table_name = "tenant_members")]
 pub struct Model {
     /// The tenant.

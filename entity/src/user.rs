@@ -1,11 +1,12 @@
 //! Users: subjects of trusted issuers, seen at least once.
 
 use sea_orm::entity::prelude::*;
+use serde::Deserialize;
 
 use crate::{Millis, UserId};
 
 /// A user.
-#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, Deserialize)]
 #[sea_orm(table_name = "users")]
 pub struct Model {
     /// Wire id: subject prefix and subject.

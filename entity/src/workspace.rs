@@ -1,11 +1,12 @@
 //! Workspaces, each of one tenant.
 
 use sea_orm::entity::prelude::*;
+use serde::Deserialize;
 
 use crate::{Millis, TenantId, UserId, WorkspaceId};
 
 /// A workspace.
-#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, Deserialize)]
 #[sea_orm(table_name = "workspaces")]
 pub struct Model {
     /// Primary key.

@@ -1,11 +1,12 @@
 //! Memberships of users in workspaces; the schema makes one without the tenant membership impossible.
 
 use sea_orm::entity::prelude::*;
+use serde::Deserialize;
 
 use crate::{InviteId, Millis, Role, TenantId, UserId, WorkspaceId};
 
 /// A membership in a workspace.
-#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, Deserialize)]
 #[sea_orm(table_name = "workspace_members")]
 pub struct Model {
     /// The workspace.

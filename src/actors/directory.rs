@@ -315,5 +315,5 @@ impl Lanes {
 
 fn no_room() -> Refusal {
     metrics::counter!("usher_lane_refused_total").increment(1);
-    Refusal::Unavailable { retry_after: 1, what: "Too much is waiting for this organisation." }
+    Refusal::TOO_MUCH_WAITS
 }

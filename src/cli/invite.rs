@@ -210,7 +210,7 @@ fn list(globals: &Globals, tenant: &str, limit: u64, json: bool) -> Result<(), F
         let tenant = cx.tenant(tenant)?;
         let now = cx.store.clock().now();
         let rows = history::recent(&cx.invites(), tenant.id, limit).await?;
-        Ok(rows.into_iter().map(|row| InviteBody::of(&row, now)).collect())
+        Ok(rows.into_iter().map(|row| InviteBody::of(row, now)).collect())
     })?;
     if json {
         return output::json_list(&rows);
@@ -236,7 +236,7 @@ fn list(globals: &Globals, tenant: &str, limit: u64, json: bool) -> Result<(), F
 fn show(globals: &Globals, id: InviteId, as_json: bool) -> Result<(), Failure> {
     let (history, body) = context::with(globals, async |cx| {
         let (row, _) = cx.invite(id).await?;
-        let body = InviteBody::of(&row, cx.store.clock().now());
+        let body = InviteBody::of(row.clone(), cx.store.clock().now());
         Ok((history::history(&cx.invites(), row).await?, body))
     })?;
     if as_json {

@@ -6,7 +6,10 @@ use std::{
     fs,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -53,7 +56,10 @@ pub(super) fn stamp(path: &Path) -> Stamp {
 
 /// How the reloads so far went; clones share it.
 #[derive(Clone, Debug)]
-pub struct ReloadHealth(Arc<ArcSwap<ReloadState>>);
+pub struct ReloadHealth {
+    state: Arc<ArcSwap<ReloadState>>,
+    looks: Arc<AtomicU64>,
+}
 
 /// The last reload and the count of all.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,13 +80,19 @@ impl ReloadHealth {
     fn new() -> Self {
         let state =
             ReloadState { in_force: true, succeeded: 0, failed: 0, at: Clock::wall(), problems: Vec::new() };
-        Self(Arc::new(ArcSwap::from_pointee(state)))
+        Self { state: Arc::new(ArcSwap::from_pointee(state)), looks: Arc::default() }
     }
 
     /// How it stands now: for `/readyz`, and for a gauge that is 1 while `in_force`.
     #[must_use]
     pub fn state(&self) -> Arc<ReloadState> {
-        self.0.load_full()
+        self.state.load_full()
+    }
+
+    /// How often the files have been looked at, with what came of it, for tests that wait for it.
+    #[cfg(test)]
+    pub(super) fn looks(&self) -> u64 {
+        self.looks.load(Ordering::Acquire)
     }
 
     fn record(&self, outcome: &Result<(), ConfigErrors>) {
@@ -90,7 +102,7 @@ impl ReloadHealth {
             Err(errors) => errors.problems().iter().map(ToString::to_string).collect(),
         };
         let in_force = outcome.is_ok();
-        self.0.store(Arc::new(ReloadState {
+        self.state.store(Arc::new(ReloadState {
             in_force,
             succeeded: before.succeeded + u64::from(in_force),
             failed: before.failed + u64::from(!in_force),
@@ -170,6 +182,7 @@ impl Watcher {
                 changed = seen;
                 refused_for = refused_for.map(|looks| looks + 1);
             }
+            self.health.looks.fetch_add(1, Ordering::Release);
         }
     }
 

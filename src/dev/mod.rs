@@ -45,6 +45,7 @@ pub fn start(wanted: Wanted) -> Result<Dev, StartError> {
         documents: prepared.documents,
         routes: Some(routes),
         signals: true,
+        ..app::Options::default()
     })?;
     let welcome = welcome::text(&prepared.settings, server.addr, &prepared.data_dir)?;
     Ok(Dev { server, welcome })

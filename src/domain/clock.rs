@@ -9,7 +9,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Datelike, SecondsFormat, Timelike, Utc};
 use entity::Millis;
 
 /// Wall clock plus offset; clones share the offset.
@@ -54,17 +54,40 @@ pub fn millis_of(length: Duration) -> i64 {
 /// RFC 3339 in UTC, truncated (never rounded up) to the second: `2026-01-02T03:04:05Z`.
 #[must_use]
 pub fn rfc3339(at: Millis) -> String {
-    rfc3339_with(at, SecondsFormat::Secs)
+    let at = time_of(at);
+    // a list has hundreds of them, and this takes a third of what any format asked for does
+    match u32::try_from(at.year()) {
+        Ok(year @ ..=9999) => {
+            let mut text = String::with_capacity(20);
+            push_two(&mut text, year / 100, "");
+            push_two(&mut text, year % 100, "-");
+            push_two(&mut text, at.month(), "-");
+            push_two(&mut text, at.day(), "T");
+            push_two(&mut text, at.hour(), ":");
+            push_two(&mut text, at.minute(), ":");
+            push_two(&mut text, at.second(), "Z");
+            text
+        }
+        _ => at.to_rfc3339_opts(SecondsFormat::Secs, true),
+    }
+}
+
+/// Two digits and what follows them.
+fn push_two(text: &mut String, number: u32, then: &str) {
+    for digit in [number / 10, number % 10] {
+        text.extend(char::from_digit(digit, 10));
+    }
+    text.push_str(then);
 }
 
 /// RFC 3339 in UTC with milliseconds, as the sharing API writes it.
 #[must_use]
 pub fn rfc3339_millis(at: Millis) -> String {
-    rfc3339_with(at, SecondsFormat::Millis)
+    time_of(at).to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
-fn rfc3339_with(at: Millis, format: SecondsFormat) -> String {
-    DateTime::<Utc>::from_timestamp_millis(at.0).unwrap_or_default().to_rfc3339_opts(format, true)
+fn time_of(at: Millis) -> DateTime<Utc> {
+    DateTime::from_timestamp_millis(at.0).unwrap_or_default()
 }
 
 /// Reads an RFC 3339 time with a zone; fractions below the millisecond are cut.
@@ -76,6 +99,16 @@ pub fn parse_rfc3339(text: &str) -> Option<Millis> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_time_is_written_as_the_library_writes_it() {
+        let day = 24 * 60 * 60 * 1000;
+        let years = (-800_000..3_000_000).step_by(997).map(|number: i64| number * day + number * 7919);
+        for at in years.chain([i64::MIN, i64::MAX, -1, 0, 253_402_300_799_999, 253_402_300_800_000]) {
+            let theirs = time_of(Millis(at)).to_rfc3339_opts(SecondsFormat::Secs, true);
+            assert_eq!(rfc3339(Millis(at)), theirs);
+        }
+    }
 
     #[test]
     fn times_are_truncated_on_the_wire_never_rounded_up() {

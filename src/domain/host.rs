@@ -33,18 +33,14 @@ impl Host {
     #[must_use]
     pub fn name(name: &str) -> Option<Self> {
         let name = name.strip_suffix('.').unwrap_or(name);
-        if name.is_empty() || name.bytes().any(|b| b.is_ascii_control() || b" /\\@:?#[]%,;\"'<>".contains(&b))
-        {
+        let plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'.');
+        let refused = |b: u8| b.is_ascii_control() || b" /\\@:?#[]%,;\"'<>".contains(&b);
+        if name.is_empty() || (!plain && name.bytes().any(refused)) {
             return None;
         }
         let lower = name.to_ascii_lowercase();
-        let ascii = if lower.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'.')
-            && !lower.contains("xn--")
-        {
-            lower
-        } else {
-            idna::domain_to_ascii_strict(name).ok()?
-        };
+        let ascii =
+            if plain && !lower.contains("xn--") { lower } else { idna::domain_to_ascii_strict(name).ok()? };
         let fine = ascii.len() <= 253
             && ascii.split('.').all(|label| {
                 !label.is_empty() && label.len() <= 63 && !label.starts_with('-') && !label.ends_with('-')

@@ -124,9 +124,17 @@ impl MasterKeys {
     #[must_use]
     pub fn mint(&self, row: LinkRow<'_>, claims: LinkClaims) -> Option<LinkToken> {
         let key = self.get(row.kid)?;
-        let signed = format!("{}.{}", key.header, payload(claims)?);
+        let signed = signed_text(key, claims)?;
         let signature = URL_SAFE_NO_PAD.encode(sign(key, row, claims, &signed)?);
         Some(LinkToken { text: format!("{signed}.{signature}"), claims, kid: row.kid.to_owned() })
+    }
+
+    /// What the genuine token of a row and version is known by; `None` if the row's key is gone.
+    #[must_use]
+    pub fn genuine(&self, row: LinkRow<'_>, claims: LinkClaims) -> Option<Genuine> {
+        let key = self.get(row.kid)?;
+        let signature = sign(key, row, claims, &signed_text(key, claims)?)?;
+        Some(Genuine { claims, kid: row.kid.to_owned(), signature })
     }
 
     /// Reads a token without trusting it: length, three canonical parts, a header equal to one we emit. What
@@ -139,9 +147,12 @@ impl MasterKeys {
         let (signed, signature) = text.rsplit_once('.')?;
         let (header, body) = signed.split_once('.')?;
         let key = self.all.values().find(|key| key.header == header)?;
-        let claims: LinkClaims = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(body).ok()?).ok()?;
-        // one spelling only: other JSON for the same claims is not ours
-        (payload(claims)? == body && signature.len() == 43).then(|| LinkToken {
+        let mut json = [0; MAX_LENGTH];
+        let length = URL_SAFE_NO_PAD.decode_slice(body, &mut json).ok()?;
+        let json = json.get(..length)?;
+        let claims: LinkClaims = serde_json::from_slice(json).ok()?;
+        // one spelling only: other JSON for the same claims is not ours, and base64 has but one for the same bytes
+        (is_written_so(claims, json) && signature.len() == 43).then(|| LinkToken {
             text: text.to_owned(),
             claims,
             kid: key.id.clone(),
@@ -152,10 +163,8 @@ impl MasterKeys {
     #[must_use]
     pub fn verify(&self, token: &LinkToken, row: LinkRow<'_>) -> bool {
         let Some(key) = self.get(row.kid).filter(|key| key.id == token.kid) else { return false };
-        let Some((signed, signature)) = token.text.rsplit_once('.') else { return false };
-        let Ok(signature) = URL_SAFE_NO_PAD.decode(signature) else { return false };
-        sign(key, row, token.claims, signed)
-            .is_some_and(|expected| expected.ct_eq(signature.as_slice()).into())
+        let Some((signed, _)) = token.text.rsplit_once('.') else { return false };
+        sign(key, row, token.claims, signed).is_some_and(|expected| token.is_signed(&expected))
     }
 
     /// Does the work of [`MasterKeys::verify`] for a row that does not exist, so that timing tells nothing.
@@ -191,6 +200,15 @@ impl LinkToken {
         self.claims
     }
 
+    /// Compares the whole signature in constant time.
+    fn is_signed(&self, expected: &[u8; 32]) -> bool {
+        let mut given = [0; 32];
+        let signature = self.text.rsplit_once('.').map_or("", |(_, signature)| signature);
+        // 43 characters, as parsed: nothing else decodes to as many bytes
+        let whole = URL_SAFE_NO_PAD.decode_slice(signature, &mut given).is_ok_and(|length| length == 32);
+        whole & bool::from(expected.ct_eq(&given))
+    }
+
     /// First eight hex digits of its SHA-256: all that a log may show.
     #[must_use]
     pub fn fingerprint(&self) -> String {
@@ -204,14 +222,45 @@ impl fmt::Debug for LinkToken {
     }
 }
 
+/// What the genuine token of one row and version is known by: worth as much as the token, so it is kept in memory alone.
+pub struct Genuine {
+    claims: LinkClaims,
+    kid: String,
+    signature: [u8; 32],
+}
+
+impl Genuine {
+    /// Whether this is that token.
+    #[must_use]
+    pub fn is(&self, token: &LinkToken) -> bool {
+        self.claims == token.claims && self.kid == token.kid && token.is_signed(&self.signature)
+    }
+}
+
+impl fmt::Debug for Genuine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Genuine({:?}, {})", self.claims, self.kid)
+    }
+}
+
 /// First eight hex digits of the SHA-256 of a secret text.
 #[must_use]
 pub fn fingerprint(secret: &str) -> String {
     Sha256::digest(secret.as_bytes()).iter().take(4).map(|b| format!("{b:02x}")).collect()
 }
 
-fn payload(claims: LinkClaims) -> Option<String> {
-    serde_json::to_vec(&claims).ok().map(|json| URL_SAFE_NO_PAD.encode(json))
+fn signed_text(key: &MasterKey, claims: LinkClaims) -> Option<String> {
+    let payload = URL_SAFE_NO_PAD.encode(serde_json::to_vec(&claims).ok()?);
+    Some(format!("{}.{payload}", key.header))
+}
+
+/// Whether these bytes are the claims as we write them.
+fn is_written_so(claims: LinkClaims, json: &[u8]) -> bool {
+    let mut ours = [0; MAX_LENGTH];
+    let mut rest = ours.as_mut_slice();
+    let written = serde_json::to_writer(&mut rest, &claims).is_ok();
+    let length = MAX_LENGTH - rest.len();
+    written && ours.get(..length) == Some(json)
 }
 
 fn sign(key: &MasterKey, row: LinkRow<'_>, claims: LinkClaims, signed: &str) -> Option<[u8; 32]> {
@@ -304,6 +353,25 @@ mod tests {
         ] {
             assert!(keys.parse(&format!("{}.{rest}", URL_SAFE_NO_PAD.encode(header))).is_none(), "{header}");
         }
+    }
+
+    #[test]
+    fn a_genuine_token_is_known_again_and_nothing_else_is() {
+        let (keys, tenant, salt) = (keys(), TenantId::new(), [3; 32]);
+        let claims = LinkClaims { id: InviteId::new(), version: 2 };
+        let genuine = keys.genuine(row(tenant, &salt), claims).unwrap();
+        let minted = |row, claims| keys.mint(row, claims).unwrap();
+        assert!(genuine.is(&keys.parse(&minted(row(tenant, &salt), claims).text).unwrap()));
+        for other in [
+            minted(row(tenant, &[4; 32]), claims),
+            minted(row(TenantId::new(), &salt), claims),
+            minted(LinkRow { kid: "k0", ..row(tenant, &salt) }, claims),
+            minted(row(tenant, &salt), LinkClaims { version: 3, ..claims }),
+            minted(row(tenant, &salt), LinkClaims { id: InviteId::new(), ..claims }),
+        ] {
+            assert!(!genuine.is(&keys.parse(&other.text).unwrap()), "{other:?}");
+        }
+        assert!(keys.genuine(LinkRow { kid: "k9", ..row(tenant, &salt) }, claims).is_none());
     }
 
     #[test]

@@ -201,6 +201,19 @@ impl Refusal {
         }
     }
 
+    /// No more changes of this tenant, or of any, may wait.
+    pub const TOO_MUCH_WAITS: Self =
+        Self::Unavailable { retry_after: 1, what: "Too much is waiting for this organisation." };
+    /// No time to look at what is asked.
+    pub const TOO_MUCH_ASKED: Self = Self::Unavailable { retry_after: 1, what: "Too much is asked at once." };
+
+    /// Whether it is for want of room: under a flood there are thousands of them a second, and each must cost little.
+    #[must_use]
+    pub fn is_for_room(&self) -> bool {
+        matches!(self, Self::Unavailable { .. })
+            && [Self::TOO_MUCH_WAITS, Self::TOO_MUCH_ASKED].contains(self)
+    }
+
     /// A sentence for people that tells the next step where there is one.
     #[must_use]
     pub fn message(&self) -> String {

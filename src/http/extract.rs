@@ -1,7 +1,7 @@
 //! What handlers are given: the caller, the tenant of a path, a body as an object, an id. Their types state
 //! what a route needs.
 
-use std::{future::Future, pin::Pin, str::FromStr, sync::Arc, time::Duration};
+use std::{future::Future, pin::Pin, rc::Rc, str::FromStr, sync::Arc, time::Duration};
 
 use actix_web::{
     FromRequest, HttpMessage, HttpRequest,
@@ -31,6 +31,8 @@ use crate::{
 
 /// Largest body in bytes.
 const BODY_LIMIT: usize = 64 * 1024;
+/// Which tenant is meant, by id or slug.
+const TENANT: HeaderName = HeaderName::from_static("x-miosa-tenant");
 /// Longest a body may take to arrive.
 const BODY_TIME: Duration = Duration::from_secs(9);
 
@@ -39,7 +41,7 @@ pub struct Visitor {
     /// Shared state.
     pub state: web::Data<State>,
     /// Site, host, client.
-    pub visit: Visit,
+    pub visit: Rc<Visit>,
     /// `X-MIOSA-Tenant`, an id or slug.
     pub named: Option<String>,
 }
@@ -47,8 +49,8 @@ pub struct Visitor {
 impl Visitor {
     fn of(req: &HttpRequest) -> Result<Self, Refusal> {
         let state = req.app_data::<web::Data<State>>().cloned().ok_or(Refusal::Internal)?;
-        let visit = req.extensions().get::<Visit>().cloned().ok_or(Refusal::Internal)?;
-        let mut named = req.headers().get_all(HeaderName::from_static("x-miosa-tenant"));
+        let visit = req.extensions().get::<Rc<Visit>>().cloned().ok_or(Refusal::Internal)?;
+        let mut named = req.headers().get_all(TENANT);
         let first = named.next().map(|value| value.to_str().unwrap_or("?").trim().to_owned());
         if named.next().is_some() {
             return Err(Refusal::BadRequest("X-MIOSA-Tenant is given twice".into()));
@@ -192,8 +194,8 @@ impl Caller {
             self.at.state.lanes.require_room(Some(tenant.id))?;
         }
         let state = self.at.state;
-        let host = match self.at.visit.site {
-            Site::Tenant(_) => self.at.visit.host,
+        let host = match &self.at.visit.site {
+            Site::Tenant(_) => self.at.visit.host.clone(),
             Site::Platform | Site::Retired(_) => None,
         };
         let sighting = state.auth.first_sight().sighting(&self.principal);

@@ -1,6 +1,7 @@
 //! HTTP: thin translations of routes onto use cases. No rule lives here; statuses and codes are in `error`.
 
 pub mod admin;
+pub mod answer;
 pub mod edge;
 pub mod error;
 pub mod extract;

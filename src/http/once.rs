@@ -3,19 +3,25 @@
 //! again. Who calls and what the body was is left here by the extractors of both; without the header nothing is.
 //! What tenant it was for is noted, told again or not.
 
-use std::future::{Ready, ready};
+use std::{
+    future::{Ready, ready},
+    rc::Rc,
+};
 
 use actix_web::{
     FromRequest, HttpMessage, HttpRequest, HttpResponse,
     dev::Payload,
-    http::{Method, StatusCode, header::HeaderName},
+    http::{
+        Method, StatusCode,
+        header::{HeaderName, HeaderValue},
+    },
     web,
 };
 use entity::TenantId;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use super::{edge::host::Visit, state::State};
+use super::{answer, edge::host::Visit, state::State};
 use crate::{
     actors::{Command, Planned, Reply},
     domain::{IdempotencyKey, MasterKeys, Refusal, Repeatable, clock::millis_of},
@@ -96,7 +102,7 @@ impl Once {
     /// On routes that name no tenant, what is answered says for which one it was.
     fn note_tenant(&self, tenant: TenantId) {
         let (noted, state) = (self.0.extensions(), self.0.app_data::<web::Data<State>>());
-        if let (Some(visit), Some(state)) = (noted.get::<Visit>(), state)
+        if let (Some(visit), Some(state)) = (noted.get::<Rc<Visit>>(), state)
             && let Some(tenant) = state.registry.current().tenant(tenant)
         {
             visit.is_for(tenant);
@@ -151,9 +157,9 @@ fn reply(status: StatusCode, body: &impl Serialize) -> Result<Reply, Refusal> {
 
 fn told(reply: Reply) -> HttpResponse {
     let status = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::OK);
-    let mut answer = HttpResponse::build(status);
+    let mut answer = answer::json_of(status, reply.body);
     if reply.replayed {
-        answer.insert_header((REPLAYED, "true"));
+        answer.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
     }
-    answer.content_type("application/json").body(reply.body)
+    answer
 }

@@ -3,7 +3,6 @@
 use std::{io, net::TcpListener, time::Duration};
 
 use actix_web::{App, HttpServer, dev::Server, middleware::from_fn, web};
-use utoipa_actix_web::AppExt;
 
 use super::{
     admin::{self, AdminState},
@@ -43,7 +42,7 @@ pub fn public(state: web::Data<State>, extra: Extra, listener: TcpListener) -> i
     let allowed = web::Data::new(allowed);
     let (clock, mailbox) = (web::Data::new(extra.clock), web::Data::new(extra.mailbox));
     let server = HttpServer::new(move || {
-        let (app, _) = App::new()
+        App::new()
             .app_data(state.clone())
             .app_data(allowed.clone())
             .app_data(json.clone())
@@ -51,10 +50,8 @@ pub fn public(state: web::Data<State>, extra: Extra, listener: TcpListener) -> i
             .app_data(mailbox.clone())
             .app_data(edge::methods::query_config())
             .app_data(edge::methods::path_config())
-            .into_utoipa_app()
             .configure(routes::api)
-            .split_for_parts();
-        app.configure(routes::pages)
+            .configure(routes::pages)
             .configure(|config| {
                 if let Some(routes) = extra.routes {
                     routes(config);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::{
     actors::Lanes,
     config::settings,
-    http::edge::limits::AddressLimits,
+    http::edge::{crowd::Crowd, limits::AddressLimits},
     identity::Authenticator,
     invites::Invites,
     keys::Keys,
@@ -40,6 +40,8 @@ pub struct State {
     pub lanes: Lanes,
     /// Limits by client address.
     pub limits: AddressLimits,
+    /// When a thread has fallen behind.
+    pub crowd: Crowd,
 }
 
 impl State {

@@ -12,6 +12,7 @@ use crate::{
     domain::{LinkToken, MasterKeys, Refusal, invite::state_refusal},
     identity::UserIdentity,
     store::{self, StoreError, tx::Tx},
+    tenancy::Snapshot,
 };
 
 /// Which kind of link a route takes.
@@ -90,8 +91,18 @@ impl Invites {
         kind: Kind,
         within: Option<TenantId>,
     ) -> Result<Arc<settings::Tenant>, Refusal> {
+        Self::served_by(&self.registry.current(), row, kind, within)
+    }
+
+    /// [`Invites::served`] by this configuration.
+    pub(super) fn served_by(
+        snapshot: &Snapshot,
+        row: &invite::Model,
+        kind: Kind,
+        within: Option<TenantId>,
+    ) -> Result<Arc<settings::Tenant>, Refusal> {
         let here = kind.is_of(row) && within.is_none_or(|only| only == row.tenant_id);
-        let tenant = self.registry.current().tenant(row.tenant_id).cloned();
+        let tenant = snapshot.tenant(row.tenant_id).cloned();
         tenant.filter(|_| here).ok_or(Refusal::InvalidToken)
     }
 }

@@ -27,6 +27,10 @@ both_engines!(
     mails_that_cannot_be_written_hold_up_nobody => Setup::new().smtp(),
     a_flood_is_turned_back_and_others_pass => Setup::new().server("lane.queue_per_tenant", 4),
     a_flood_is_turned_back_before_anybody_is_asked_who_calls => Setup::new().server("lane.queue_per_tenant", 4),
+    a_server_that_has_fallen_behind_turns_changes_back_before_anybody_is_asked_who_calls =>
+        Setup::new().crowded(),
+    what_is_refused_for_want_of_room_fills_no_log =>
+        Setup::new().logging("info").server("lane.queue_per_tenant", 1),
     tenants_that_fall_quiet_leave_no_actor_behind => many_tenants(),
 );
 
@@ -210,6 +214,32 @@ async fn a_flood_is_turned_back_before_anybody_is_asked_who_calls(server: TestSe
     })
     .await;
     anonymous(ACME_HOST).await.expect(401);
+}
+
+async fn a_server_that_has_fallen_behind_turns_changes_back_before_anybody_is_asked_who_calls(
+    server: TestServer,
+) {
+    let body = json!({ "email": "dan@example.com" });
+    for host in [PLATFORM, ACME_HOST] {
+        let change = || server.post(&Org.collection(), &body).on(host);
+        change().await.come_back();
+        change().by(&acme_owner()).await.come_back();
+        // what changes nothing is answered
+        server.get(&Org.collection()).on(host).await.expect(401);
+        server.get(&Org.collection()).on(host).by(&acme_owner()).await.expect(200);
+    }
+    assert!(server.admin("/metrics").await.text().contains("usher_requests_crowded_out_total"));
+}
+
+async fn what_is_refused_for_want_of_room_fills_no_log(server: TestServer) {
+    beside_a_flood(&server, async |refused| {
+        eventually("a refusal", async || (refused.load(Ordering::Relaxed) > 0).then_some(())).await;
+    })
+    .await;
+    server.get("/api/v1/nothing").await.expect(404);
+    eventually("the last line", async || server.log().contains("\"status\":404").then_some(())).await;
+    assert!(server.log().contains("\"status\":201") && !server.log().contains("\"status\":503"));
+    assert!(server.admin("/metrics").await.text().contains("usher_lane_refused_total"));
 }
 
 /// How many tenants there are besides the two of every test.

@@ -3,14 +3,25 @@
 
 use std::time::Duration;
 
+use entity::TenantId;
 use serde_json::json;
+use usher::{
+    actors::Lanes,
+    config::Source,
+    domain::Refusal,
+    tenants::{
+        Tenants,
+        sync::{sync, sync_at_start},
+    },
+};
 
 use crate::support::{
-    ACME_HOST, Engine,
+    ACME, ACME_HOST, Engine,
     Kind::{Org, Workspace},
     Setup, TestServer, acme_owner, both_engines, eventually, globex_owner,
     invites::KINDS,
     person,
+    setup::Scratch,
 };
 
 both_engines!(
@@ -25,6 +36,7 @@ both_engines!(
     a_broken_reload_changes_nothing,
     a_hangup_signal_reloads => Setup::new().process(),
     a_start_that_finds_everything_in_line_writes_nothing => Setup::new().process(),
+    a_start_comes_back_for_rows_that_somebody_else_holds,
     threads_that_answer_go_before_those_that_write_and_mail => Setup::new().smtp().process(),
 );
 
@@ -261,6 +273,31 @@ async fn a_start_that_finds_everything_in_line_writes_nothing(mut server: TestSe
     let after = rows.texts(all).await;
     let changed: Vec<_> = after.iter().filter(|row| !before.contains(row)).collect();
     assert!(matches!(changed[..], [row] if row.starts_with("acme Acme & Sons ")), "{after:?}");
+}
+
+async fn a_start_comes_back_for_rows_that_somebody_else_holds(server: TestServer) {
+    let elsewhere = Scratch::new();
+    server.setup.clone().acme("name", "Acme Renamed").write(elsewhere.path(), &server.database_url());
+    let source = Source { config_dir: elsewhere.path().to_owned(), ..Source::default() };
+    let settings = usher::config::load(&source).unwrap().settings.clone();
+    let store = server.store().clone();
+    let held = store.tenant_write(TenantId(ACME.parse().unwrap())).await.unwrap();
+    let (tell, told) = tokio::sync::oneshot::channel();
+    let starting = tokio::task::spawn_blocking(move || {
+        actix::System::new().block_on(async {
+            let lanes = Lanes::new(store.clone(), settings.lane, 5, actix::Arbiter::new().handle());
+            let tenants = Tenants::new(store, lanes);
+            // behind it in the lane goes one that does not come back: what that is told, both were told
+            let hasty = async { tell.send(sync(&tenants, &settings.tenants).await) };
+            futures_util::future::join(sync_at_start(&tenants, &settings.tenants), hasty).await.0
+        })
+    });
+    let refused = told.await.unwrap();
+    assert!(matches!(refused, Err(Refusal::Unavailable { .. })), "{refused:?}");
+    held.rollback().await;
+    assert_eq!(starting.await.unwrap(), Ok(()));
+    let named = "SELECT count(*) AS n FROM tenants WHERE name = 'Acme Renamed'";
+    assert_eq!(server.inspect().await.count(named).await, 1);
 }
 
 /// Where processors are short: what is refused must be refused in time. A thread is as nice as the one that started it.

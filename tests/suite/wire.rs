@@ -21,6 +21,7 @@ use crate::support::{
 both_engines!(
     whoever_is_slow_is_let_go_and_holds_up_nobody,
     a_request_hidden_in_another_is_never_answered,
+    a_refusal_that_needs_no_body_leaves_the_connection_to_the_next_request,
     a_compressed_body_is_not_unpacked,
     an_answer_that_nobody_reads_holds_up_nobody,
 );
@@ -146,6 +147,22 @@ async fn a_request_hidden_in_another_is_never_answered(server: TestServer) {
     let preface = sent(&server, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
     assert!(status(&preface) < 500, "{preface}");
     assert!(server.pending(Org, &acme_owner()).await.is_empty());
+}
+
+async fn a_refusal_that_needs_no_body_leaves_the_connection_to_the_next_request(server: TestServer) {
+    let nowhere = "POST /api/v1/nothing HTTP/1.1\r\nHost: localhost\r\n";
+    for (head, refused) in [(head("nonsense").as_str(), 401), (nowhere, 404)] {
+        for body in ["Content-Length: 2\r\n\r\n{}", "Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"]
+        {
+            let answers =
+                sent(&server, &format!("{head}{body}{head}{body}{head}Connection: close\r\n{body}"));
+            let count = answers.matches(&format!("HTTP/1.1 {refused} ")).count();
+            assert_eq!(count, 3, "{body:?}: {answers}");
+        }
+    }
+    // a body that is still to come is not waited for
+    let answer = sent(&server, &format!("{}Content-Length: 2000\r\n\r\n{{", head("nonsense")));
+    assert!(status(&answer) == 401 && answer.contains("connection: close"), "{answer}");
 }
 
 async fn a_compressed_body_is_not_unpacked(server: TestServer) {

@@ -114,8 +114,8 @@ impl TestServer {
             env: Vec::new(),
         };
         // on a thread of its own, so that it may block on whatever runtime it has
-        let started =
-            std::thread::spawn(move || usher::app::start(Options { source, ..Options::default() })).join();
+        let options = Options { source, crowd: self.setup.crowd, ..Options::default() };
+        let started = std::thread::spawn(move || usher::app::start(options)).join();
         match started.unwrap() {
             Ok(running) => self.serving = Serving::Here(Box::new(running)),
             Err(error) => panic!("the server does not start: {error}"),

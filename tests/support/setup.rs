@@ -5,9 +5,11 @@ use std::{
     collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use toml::{Table, Value};
+use usher::http::edge::crowd::Crowd;
 
 use super::{proxy::Proxy, smtp_sink::SmtpSink};
 
@@ -133,6 +135,8 @@ pub struct Setup {
     pub road: Option<Proxy>,
     /// What such a process logs, as `USHER_LOG`; nothing for the usual.
     pub log: Option<&'static str>,
+    /// When a thread of a server inside the test has fallen behind.
+    pub crowd: Crowd,
 }
 
 impl Setup {
@@ -147,6 +151,7 @@ impl Setup {
             launcher: Vec::new(),
             road: None,
             log: None,
+            crowd: Crowd::default(),
         }
     }
 
@@ -240,6 +245,12 @@ impl Setup {
     /// Reaches PostgreSQL by this road.
     pub fn behind(mut self, road: Proxy) -> Self {
         self.road = Some(road);
+        self
+    }
+
+    /// Every thread has fallen behind, always.
+    pub fn crowded(mut self) -> Self {
+        self.crowd = Crowd { lag: Duration::ZERO, many: 0 };
         self
     }
 

@@ -92,6 +92,12 @@ impl Watched {
         start.elapsed()
     }
 
+    /// Waits until the files have been looked at so many times more.
+    async fn looks(&self, count: u64) {
+        let enough = self.health.looks() + count;
+        self.until("looks", |watched| watched.health.looks() >= enough).await;
+    }
+
     async fn failures(&self, count: u64) {
         self.until("failure", |watched| watched.health.state().failed == count).await;
     }
@@ -101,7 +107,7 @@ impl Watched {
 async fn a_change_is_in_force_within_a_second_and_an_unchanged_file_is_left_alone() {
     let _calm = HANGUPS.read().await;
     let watched = Watched::start();
-    tokio::time::sleep(Duration::from_millis(700)).await;
+    watched.looks(3).await;
     assert_eq!(watched.health.state().succeeded, 0, "nothing has changed");
     watched.scratch.write("tenants/clinic.toml", CLINIC);
     let took = watched.until("added", |watched| watched.now() == ["acme", "clinic"]).await;
@@ -146,7 +152,7 @@ async fn what_is_broken_changes_nothing_and_is_told() {
         let before: &[&str] = if failed <= 3 { &["acme"] } else { &["acme", "clinic"] };
         assert_eq!(watched.now(), before, "{said}");
     }
-    tokio::time::sleep(Duration::from_millis(700)).await;
+    watched.looks(3).await;
     assert_eq!(watched.health.state().failed, failed, "a broken file is looked at once, not over and over");
     std::fs::remove_dir_all(watched.scratch.path()).unwrap();
     watched.failures(failed + 1).await;
@@ -163,7 +169,7 @@ async fn a_secret_file_counts_as_configuration_and_may_be_late() {
         SERVER.replace("hs256_secret = ", &format!("hs256_secret_file = \"{}\" # ", secret.display()));
     watched.scratch.write("usher.toml", &server);
     watched.failures(1).await;
-    tokio::time::sleep(Duration::from_millis(600)).await;
+    watched.looks(3).await;
     assert_eq!(watched.health.state().failed, 1);
     watched.scratch.write("secret", "a secret that has at least 32 bytes");
     watched.until("the secret is there", |watched| watched.health.state().succeeded == 1).await;
@@ -191,7 +197,7 @@ async fn a_hangup_reloads_even_if_nothing_seems_to_have_changed() {
     // from here on a hangup does not end this process
     let _heard = signal(SignalKind::hangup()).unwrap();
     let watched = Watched::start();
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    watched.looks(1).await;
     let pid = std::process::id().to_string();
     assert!(std::process::Command::new("kill").args(["-HUP", &pid]).status().unwrap().success());
     let took = watched.until("reloaded", |watched| watched.health.state().succeeded == 1).await;
@@ -201,9 +207,9 @@ async fn a_hangup_reloads_even_if_nothing_seems_to_have_changed() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_very_many_files_each_change_is_seen_however_it_was_made() {
     let _calm = HANGUPS.read().await;
-    // three shares; long enough ago that the times of the directory count
+    // three shares; made long enough ago that the times of the directory count
     let watched = Watched::start_with(1500);
-    tokio::time::sleep(Duration::from_millis(3000)).await;
+    watched.looks(12).await;
     assert_eq!(watched.health.state().succeeded, 0, "nothing has changed");
     let place = |at: u32| watched.scratch.path().join(format!("tenants/t{at:04}.toml"));
     for (at, succeeded) in [(3, 1), (1499, 2)] {

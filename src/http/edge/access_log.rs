@@ -1,5 +1,6 @@
 //! One line per request: id, tenant (where host or path name one), route (never the path, which may hold a token), status, time.
-//! Previews, preflights and health checks are frequent and dull, so they log at `debug`.
+//! Previews, preflights and health checks are frequent and dull, so they log at `debug`, and so do refusals for want of
+//! room, which a flood has thousands of a second and the figures count.
 
 use std::{sync::LazyLock, time::Instant};
 
@@ -23,12 +24,18 @@ impl Entry {
     }
 
     /// `route` is only asked where the line is written: finding it walks all routes once more.
-    pub(super) fn end(self, status: StatusCode, route: impl FnOnce() -> Option<String>, tenant: &str) {
+    pub(super) fn end(
+        self,
+        status: StatusCode,
+        for_room: bool,
+        route: impl FnOnce() -> Option<String>,
+        tenant: &str,
+    ) {
         let seconds = self.began.elapsed().as_secs_f64();
         COUNTED.of(status).increment(1);
         COUNTED.seconds.record(seconds);
         let (id, method, status, ms) = (self.id, self.method, status.as_u16(), seconds * 1000.0);
-        if matches!(method, Method::GET | Method::OPTIONS) && status < 400 {
+        if for_room || (matches!(method, Method::GET | Method::OPTIONS) && status < 400) {
             if tracing::enabled!(tracing::Level::DEBUG) {
                 let route = route().unwrap_or_else(|| "-".to_owned());
                 tracing::debug!(request_id = %id, %method, tenant, route, status, ms, "request");

@@ -10,10 +10,7 @@
 //! The tenant is known only when the handler is done, which no middleware that decides by the request can wait
 //! for; hence this file and not `actix-cors`.
 
-use std::{
-    fmt,
-    sync::{Arc, OnceLock},
-};
+use std::{fmt, rc::Rc, sync::Arc};
 
 use actix_web::{
     HttpResponse,
@@ -26,7 +23,6 @@ use actix_web::{
 
 use super::host::Visit;
 use crate::{
-    config::settings::Tenant,
     http::error::hides_whose,
     tenancy::{
         Site, Snapshot,
@@ -44,15 +40,13 @@ const EXPOSED: &str = "X-Request-Id, Retry-After, Idempotency-Replayed";
 const MAX_AGE: &str = "600";
 
 /// What there is to decide about one request's answer.
-#[derive(Clone)]
 pub(super) struct Cors {
     /// The page that asks; `None` where no browser does, or where the header is no single origin.
     origin: Option<HeaderValue>,
     /// Whether it asks before the request proper.
     preflight: bool,
     snapshot: Arc<Snapshot>,
-    own: Option<Arc<Tenant>>,
-    resolved: Arc<OnceLock<Arc<Tenant>>>,
+    visit: Rc<Visit>,
 }
 
 impl fmt::Debug for Cors {
@@ -63,18 +57,14 @@ impl fmt::Debug for Cors {
 
 impl Cors {
     /// What concerns this request; `None` where no list of origins has a say.
-    pub(super) fn of(req: &ServiceRequest, visit: &Visit) -> Option<Self> {
+    pub(super) fn of(req: &ServiceRequest, visit: &Rc<Visit>) -> Option<Self> {
         if !req.path().starts_with("/api/") {
             return None;
         }
         let snapshot = super::state(req)?.registry.current();
-        let own = match &visit.site {
-            Site::Tenant(tenant) => Some(tenant.clone()),
-            Site::Platform | Site::Retired(_) => None,
-        };
-        let nothing = match &own {
-            Some(tenant) => !tenant.cors.any && tenant.cors.origins.is_empty(),
-            None => snapshot.origins().is_empty(),
+        let nothing = match &visit.site {
+            Site::Tenant(own) => !own.cors.any && own.cors.origins.is_empty(),
+            Site::Platform | Site::Retired(_) => snapshot.origins().is_empty(),
         };
         if nothing {
             return None;
@@ -83,7 +73,7 @@ impl Cors {
         let origin = origins.next().cloned().filter(|_| origins.next().is_none());
         let asks = req.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
         let preflight = req.method() == Method::OPTIONS && asks;
-        Some(Self { origin, preflight, snapshot, own, resolved: visit.tenant.clone() })
+        Some(Self { origin, preflight, snapshot, visit: visit.clone() })
     }
 
     /// The answer to a preflight, if this is one and its page may call; any other OPTIONS is none of ours.
@@ -121,11 +111,11 @@ impl Cors {
     /// What the page may do with an answer of this status.
     fn grant(&self, status: StatusCode) -> Option<Grant> {
         let origin = self.origin.as_ref()?.to_str().ok()?;
-        if let Some(own) = &self.own {
+        if let Site::Tenant(own) = &self.visit.site {
             return granted(&own.cors, origin);
         }
         let of_no_tenant = self.preflight || status.is_client_error() || status.is_server_error();
-        match self.resolved.get() {
+        match self.visit.tenant() {
             Some(tenant) if !hides_whose(status) => granted(&tenant.cors, origin),
             None if !of_no_tenant => None,
             _ => self.snapshot.origins().granted(origin),

@@ -7,11 +7,21 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Longest that what is ready may wait.
-const MOST: Duration = Duration::from_millis(50);
-/// Changes under way on one thread below which it is not asked: more than fit into one tenant's queue, whose flood is
-/// its own trouble. And a processor that somebody else has taken makes wait too; then refusing does not help.
-const MANY: usize = 512;
+/// When a thread has fallen behind.
+#[derive(Clone, Copy, Debug)]
+pub struct Crowd {
+    /// How long what is ready has to wait.
+    pub lag: Duration,
+    /// Changes under way on one thread below which it is not asked: more than fit into one tenant's queue, whose flood
+    /// is its own trouble. And a processor that somebody else has taken makes wait too; then refusing does not help.
+    pub many: usize,
+}
+
+impl Default for Crowd {
+    fn default() -> Self {
+        Self { lag: Duration::from_millis(50), many: 512 }
+    }
+}
 
 thread_local! {
     static UNDER_WAY: Cell<usize> = const { Cell::new(0) };
@@ -37,26 +47,30 @@ impl Drop for UnderWay {
     }
 }
 
-/// Whether this thread has fallen behind.
-pub(super) fn is_behind(now: Instant) -> bool {
-    if UNDER_WAY.get() < MANY {
-        return false;
+impl Crowd {
+    /// Whether this thread has fallen behind.
+    pub(super) fn is_too_much(self, now: Instant) -> bool {
+        if UNDER_WAY.get() < self.many {
+            return false;
+        }
+        let waits = ASKED.get().map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
+        if ASKED.get().is_none() {
+            ASKED.set(Some(now));
+            actix_web::rt::spawn(async move {
+                WAITED.set(Some((now.elapsed(), Instant::now())));
+                ASKED.set(None);
+            });
+        }
+        let waited = WAITED.get().filter(|(_, until)| now.saturating_duration_since(*until) < self.lag);
+        waits.max(waited.map_or(Duration::ZERO, |(waited, _)| waited)) >= self.lag
     }
-    let waits = ASKED.get().map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
-    if ASKED.get().is_none() {
-        ASKED.set(Some(now));
-        actix_web::rt::spawn(async move {
-            WAITED.set(Some((now.elapsed(), Instant::now())));
-            ASKED.set(None);
-        });
-    }
-    let waited = WAITED.get().filter(|(_, until)| now.saturating_duration_since(*until) < MOST);
-    waits.max(waited.map_or(Duration::ZERO, |(waited, _)| waited)) > MOST
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const CROWD: Crowd = Crowd { lag: Duration::from_millis(50), many: 512 };
 
     async fn answered() {
         while ASKED.get().is_some() {
@@ -66,20 +80,20 @@ mod tests {
 
     async fn ready(count: usize) -> bool {
         answered().await;
-        let work = || async { std::thread::sleep(MOST / 2) };
+        let work = || async { std::thread::sleep(CROWD.lag / 2) };
         let tasks: Vec<_> = (0..count).map(|_| actix_web::rt::spawn(work())).collect();
-        is_behind(Instant::now());
+        CROWD.is_too_much(Instant::now());
         for task in tasks {
             task.await.unwrap();
         }
         answered().await;
-        is_behind(Instant::now())
+        CROWD.is_too_much(Instant::now())
     }
 
     #[actix_web::test]
     async fn a_thread_is_behind_when_much_is_under_way_and_what_is_ready_waits() {
         assert!(!ready(4).await, "nothing is under way");
-        let under_way: Vec<_> = (0..MANY).map(|_| UnderWay::begin()).collect();
+        let under_way: Vec<_> = (0..CROWD.many).map(|_| UnderWay::begin()).collect();
         assert!(!ready(0).await, "nothing waits");
         assert!(ready(4).await);
         drop(under_way);

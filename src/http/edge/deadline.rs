@@ -1,7 +1,15 @@
 //! The handler behind a time limit and a fence: a handler that hangs is a 503, one that panics a 500, and both
 //! are JSON like everything else.
 
-use std::{fmt, panic::AssertUnwindSafe, time::Duration};
+use std::{
+    fmt,
+    future::{Future, poll_fn},
+    panic::AssertUnwindSafe,
+    pin::pin,
+    rc::Rc,
+    task::Poll,
+    time::Duration,
+};
 
 use actix_web::{
     Error, HttpResponse, ResponseError,
@@ -11,7 +19,7 @@ use actix_web::{
     middleware::Next,
 };
 use futures_util::FutureExt;
-use tokio::time::timeout;
+use tokio::time::sleep;
 
 use super::cors::Cors;
 use crate::{
@@ -40,27 +48,41 @@ pub(super) struct Failing {
 pub(super) async fn call(
     req: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
-    failing: Failing,
+    failing: Rc<Failing>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let waits = if req.path() == FEED { LONGEST_WAIT } else { Duration::ZERO };
-    let refusal = match timeout(LIMIT + waits, AssertUnwindSafe(next.call(req)).catch_unwind()).await {
-        Ok(Ok(answer)) => return answer.map(ServiceResponse::map_into_boxed_body),
-        Ok(Err(_panic)) => {
+    let handled = AssertUnwindSafe(next.call(req)).catch_unwind();
+    let refusal = match within(LIMIT + waits, handled).await {
+        Some(Ok(answer)) => return answer.map(ServiceResponse::map_into_boxed_body),
+        Some(Err(_panic)) => {
             tracing::error!(request_id = %failing.asked.id, "a handler panicked");
             metrics::counter!("usher_handler_panics_total").increment(1);
             Refusal::Internal
         }
-        Err(_elapsed) => {
+        None => {
             Refusal::Unavailable { retry_after: 1, what: "This took too long; a change may have happened." }
         }
     };
     Err(Failed { of: failing, error: refusal.into() }.into())
 }
 
+/// What a future comes to, unless it takes longer. What is there at once is not timed.
+async fn within<F: Future>(limit: Duration, future: F) -> Option<F::Output> {
+    let (mut future, mut clock) = (pin!(future), None);
+    poll_fn(|cx| {
+        if let Poll::Ready(output) = future.as_mut().poll(cx) {
+            return Poll::Ready(Some(output));
+        }
+        let clock = clock.get_or_insert_with(|| Box::pin(sleep(limit)));
+        clock.as_mut().poll(cx).map(|()| None)
+    })
+    .await
+}
+
 /// An answer without its request: it brings id and headers along.
 #[derive(Debug)]
 struct Failed {
-    of: Failing,
+    of: Rc<Failing>,
     error: ApiError,
 }
 
@@ -76,7 +98,7 @@ impl ResponseError for Failed {
     }
 
     fn error_response(&self) -> HttpResponse {
-        let Failing { asked, reader, cors } = &self.of;
+        let Failing { asked, reader, cors } = self.of.as_ref();
         let mut answer = with_asked(*asked, || {
             let answer = self.error.error_response();
             match reader {
@@ -98,6 +120,14 @@ mod tests {
 
     use super::*;
 
+    #[tokio::test]
+    async fn what_takes_longer_than_it_may_comes_to_nothing() {
+        let (short, long) = (Duration::from_millis(1), Duration::from_secs(3600));
+        assert_eq!(within(long, async { 7 }).await, Some(7));
+        assert_eq!(within(long, sleep(short)).await, Some(()));
+        assert_eq!(within(short, sleep(long)).await, None);
+    }
+
     async fn broken() -> HttpResponse {
         panic!("SELECT secret FROM rows at /srv/usher")
     }
@@ -106,7 +136,7 @@ mod tests {
     async fn a_panic_is_a_500_that_says_nothing_and_the_next_request_is_served() {
         let fenced = from_fn(|req: ServiceRequest, next: Next<BoxBody>| {
             let asked = Asked { id: uuid::Uuid::now_v7(), enveloped: false };
-            call(req, next, Failing { asked, reader: None, cors: None })
+            call(req, next, Rc::new(Failing { asked, reader: None, cors: None }))
         });
         let app =
             App::new().route("/", web::get().to(broken)).route("/fine", web::get().to(HttpResponse::Ok));

@@ -2,13 +2,17 @@
 //! path, except for the health check.
 
 use std::{
+    cell::OnceCell,
     net::{IpAddr, Ipv4Addr},
-    sync::{Arc, OnceLock},
+    sync::Arc,
 };
 
 use actix_web::{
     dev::ServiceRequest,
-    http::{Method, header::HeaderName},
+    http::{
+        Method,
+        header::{self, HeaderName},
+    },
 };
 
 use crate::{
@@ -20,8 +24,11 @@ use crate::{
     },
 };
 
+const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+
 /// Where a request came in.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Visit {
     /// Platform, a tenant's own host, or a retired one.
     pub site: Site,
@@ -31,18 +38,19 @@ pub struct Visit {
     pub client: IpAddr,
     /// Whether it may change something: any method but GET and OPTIONS.
     pub changes: bool,
-    /// The tenant it turned out to be for: whose pages may read the answer, and what the log names.
-    pub tenant: Arc<OnceLock<Arc<Tenant>>>,
+    tenant: OnceCell<Arc<Tenant>>,
 }
 
 impl Visit {
     fn new(req: &ServiceRequest, site: Site, host: Option<Host>, client: IpAddr) -> Self {
-        let tenant = Arc::new(OnceLock::new());
-        if let Some(own) = site.tenant() {
-            let _ = tenant.set(own.clone());
-        }
+        let tenant = site.tenant().map_or_else(OnceCell::new, |own| OnceCell::from(own.clone()));
         let changes = !matches!(*req.method(), Method::GET | Method::OPTIONS);
         Self { site, host, client, changes, tenant }
+    }
+
+    /// The tenant it turned out to be for: whose pages may read the answer, and what the log names.
+    pub(super) fn tenant(&self) -> Option<&Arc<Tenant>> {
+        self.tenant.get()
     }
 
     /// Notes the tenant it turned out to be for; the first one noted stays.
@@ -55,18 +63,15 @@ pub(super) fn resolve(req: &ServiceRequest) -> Result<Visit, Refusal> {
     let state = super::state(req).ok_or(Refusal::Internal)?;
     let snapshot = state.registry.current();
     let peer = req.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip());
-    let values = |name: &'static str| -> Vec<&str> {
-        req.headers()
-            .get_all(HeaderName::from_static(name))
-            .map(|value| value.to_str().unwrap_or_default())
-            .collect()
+    let values = |name: HeaderName| -> Vec<&str> {
+        req.headers().get_all(name).map(|value| value.to_str().unwrap_or_default()).collect()
     };
     let headers = Headers {
-        host: values("host"),
+        host: values(header::HOST),
         target: req.uri().authority().map(actix_web::http::uri::Authority::as_str),
-        forwarded_host: values("x-forwarded-host"),
-        forwarded_for: values("x-forwarded-for"),
-        forwarded: values("forwarded"),
+        forwarded_host: values(FORWARDED_HOST),
+        forwarded_for: values(FORWARDED_FOR),
+        forwarded: values(header::FORWARDED),
     };
     let arrival = Arrival::of(peer, &headers, &snapshot.settings.server.trusted_proxies);
     let site = arrival.host.as_ref().and_then(|host| snapshot.site(host));

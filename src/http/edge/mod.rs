@@ -4,7 +4,7 @@
 
 pub mod access_log;
 mod cors;
-mod crowd;
+pub mod crowd;
 pub mod deadline;
 mod envelope;
 pub mod host;
@@ -14,19 +14,21 @@ pub mod request_id;
 mod size;
 mod unread;
 
-use std::time::Instant;
+use std::{pin::pin, rc::Rc, time::Instant};
 
 use actix_web::{
-    Error, HttpMessage, ResponseError,
+    Error, HttpMessage, HttpResponse, ResponseError,
     body::{BoxBody, MessageBody},
     dev::{ServiceRequest, ServiceResponse},
     http::{
         Method,
-        header::{self, HeaderMap, HeaderValue},
+        header::{self, HeaderMap, HeaderName, HeaderValue},
     },
     middleware::Next,
     web,
 };
+
+use uuid::Uuid;
 
 use cors::Cors;
 use deadline::Failing;
@@ -38,6 +40,8 @@ use super::{
     state::State,
 };
 use crate::domain::Refusal;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The middleware of the public listener.
 ///
@@ -54,55 +58,58 @@ pub async fn edge(
         req.head_mut().method = Method::GET;
     }
     envelope::drop_last_slash(&mut req);
+    unread::let_in(&req).await;
     unread::hold(&mut req);
     let asked = Asked { id, enveloped: envelope::is_worn(req.path()) };
     let is_page = errors::is_page(req.path());
-    let arrived = size::check(&req).and_then(|()| host::resolve(&req));
+    let arrived = size::check(&req).and_then(|()| host::resolve(&req)).map(Rc::new);
     let reader = Reader::of(&req).map(|reader| match &arrived {
         Ok(visit) => reader.on(&visit.site),
         Err(_) => reader,
     });
     let log = access_log::Entry::begin(&req, id, began);
-    let tenant = arrived.as_ref().map(|visit| visit.tenant.clone()).unwrap_or_default();
-    let for_whom = || tenant.get().map_or("-", |tenant| tenant.slug.as_str());
-    let cors = arrived.as_ref().ok().and_then(|visit| Cors::of(&req, visit));
-    let failing = Failing { asked, reader: reader.clone(), cors: cors.clone() };
+    let visit = arrived.as_ref().ok().cloned();
+    let for_whom =
+        || visit.as_ref().and_then(|visit| visit.tenant()).map_or("-", |tenant| tenant.slug.as_str());
+    let cors = visit.as_ref().and_then(|visit| Cors::of(&req, visit));
     let preflight = cors.as_ref().and_then(Cors::preflight);
-    let answer = request_id::scope(asked, async move {
+    let failing = Rc::new(Failing { asked, reader, cors });
+    let answering = pin!(async {
         match arrived {
             Ok(_) if let Some(answer) = preflight => Ok(req.into_response(answer).map_into_boxed_body()),
             Ok(visit) if let Some(refusal) = no_room(&req, &visit, began) => {
-                Ok(req.into_response(ApiError::from(refusal).error_response()).map_into_boxed_body())
+                Ok(req.into_response(HttpResponse::from_error(ApiError::from(refusal))))
             }
             Ok(visit) => {
                 let _under_way = visit.changes.then(crowd::UnderWay::begin);
                 req.extensions_mut().insert(visit);
-                deadline::call(req, next, failing).await
+                deadline::call(req, next, failing.clone()).await
             }
             Err(refusal) => {
                 let answer = ApiError::from(refusal).error_response();
                 Ok(req.into_response(answer).map_into_boxed_body())
             }
         }
-    })
-    .await;
-    match answer {
+    });
+    match request_id::scope(asked, answering).await {
         Ok(mut answer) => {
-            if let Some(reader) = reader {
-                answer = as_page(answer, asked, &reader);
+            let error = answer.response().error().and_then(|error| error.as_error::<ApiError>());
+            let for_room = error.is_some_and(|error| error.refusal.is_for_room());
+            if let Some(reader) = &failing.reader {
+                answer = as_page(answer, asked, reader);
             }
             if is_page {
                 vary(answer.headers_mut());
             }
             dress(answer.headers_mut(), id);
-            if let Some(cors) = cors {
+            if let Some(cors) = &failing.cors {
                 cors.dress(answer.status(), answer.headers_mut());
             }
-            log.end(answer.status(), || answer.request().match_pattern(), for_whom());
+            log.end(answer.status(), for_room, || answer.request().match_pattern(), for_whom());
             Ok(answer)
         }
         Err(error) => {
-            log.end(error.as_response_error().status_code(), || None, for_whom());
+            log.end(error.as_response_error().status_code(), false, || None, for_whom());
             Err(error)
         }
     }
@@ -120,8 +127,9 @@ pub async fn plain(
     if req.method() == Method::HEAD {
         req.head_mut().method = Method::GET;
     }
+    let answering = pin!(next.call(req));
     let mut answer =
-        request_id::scope(Asked { id, enveloped: false }, next.call(req)).await?.map_into_boxed_body();
+        request_id::scope(Asked { id, enveloped: false }, answering).await?.map_into_boxed_body();
     dress(answer.headers_mut(), id);
     Ok(answer)
 }
@@ -144,17 +152,18 @@ fn no_room(req: &ServiceRequest, visit: &Visit, now: Instant) -> Option<Refusal>
     if !visit.changes {
         return None;
     }
-    if crowd::is_behind(now) {
+    let state = state(req)?;
+    if state.crowd.is_too_much(now) {
         metrics::counter!("usher_requests_crowded_out_total").increment(1);
-        return Some(Refusal::Unavailable { retry_after: 1, what: "Too much is asked at once." });
+        return Some(Refusal::TOO_MUCH_ASKED);
     }
-    state(req)?.lanes.require_room(visit.site.tenant().map(|own| own.id)).err()
+    state.lanes.require_room(visit.site.tenant().map(|own| own.id)).err()
 }
 
 /// The headers of every answer, unless the handler chose its own.
-fn dress(headers: &mut HeaderMap, id: uuid::Uuid) {
-    if let Ok(value) = HeaderValue::from_str(&id.to_string()) {
-        headers.insert(header::HeaderName::from_static("x-request-id"), value);
+fn dress(headers: &mut HeaderMap, id: Uuid) {
+    if let Ok(value) = HeaderValue::from_str(id.hyphenated().encode_lower(&mut Uuid::encode_buffer())) {
+        headers.insert(REQUEST_ID, value);
     }
     for (name, value) in [
         (header::CACHE_CONTROL, "no-store"),

@@ -1,9 +1,8 @@
 //! An id for every request, in the answer's header, in the body of every error, and in the log.
 
 use std::{
-    future::Future,
-    pin::{Pin, pin},
-    task::{Context, Poll},
+    future::{Future, poll_fn},
+    pin::Pin,
 };
 
 use uuid::Uuid;
@@ -17,10 +16,7 @@ pub fn new() -> Uuid {
 }
 
 /// Runs a future with what is asked in place at every poll, so that an error made anywhere within can name it.
-pub async fn scope<F: Future>(asked: Asked, future: F) -> F::Output {
-    let mut future = pin!(future);
-    std::future::poll_fn(move |cx: &mut Context<'_>| -> Poll<F::Output> {
-        with_asked(asked, || Pin::as_mut(&mut future).poll(cx))
-    })
-    .await
+pub fn scope<F: Future>(asked: Asked, mut future: Pin<&mut F>) -> impl Future<Output = F::Output> {
+    // pinned by whoever calls: a future that is handed on is copied, and room is left for it twice
+    poll_fn(move |cx| with_asked(asked, || future.as_mut().poll(cx)))
 }

@@ -1,6 +1,7 @@
-//! Bodies in chunks that nobody reads to their end. The parser would go on taking them after the answer, for as many
-//! chunks as the client likes to send; as long as somebody holds what is left, the connection closes with the answer
-//! instead, as it does by itself where the length of a body was declared.
+//! Bodies that nobody reads to their end. Where their length was declared the connection closes with the answer. Those in
+//! chunks the parser would go on taking after the answer, for as many as the client likes to send; as long as somebody
+//! holds what is left, the connection closes there too. But what has come along with the head is let in first: most
+//! refusals need not know the body, and a new connection costs whoever asks again, and the server, more than the refusal.
 
 use std::{
     pin::Pin,
@@ -25,6 +26,14 @@ pub(super) fn hold(req: &mut ServiceRequest) {
     if req.headers().contains_key(header::TRANSFER_ENCODING) {
         let held = Held(Some(req.take_payload()));
         req.set_payload(Payload::Stream { payload: Box::pin(held) });
+    }
+}
+
+/// Gives the parser, which is at the head when it calls, the time to take what it has of the body.
+pub(super) async fn let_in(req: &ServiceRequest) {
+    let headers = req.headers();
+    if headers.contains_key(header::CONTENT_LENGTH) || headers.contains_key(header::TRANSFER_ENCODING) {
+        tokio::task::yield_now().await;
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::{
     future::{Ready, ready},
+    sync::LazyLock,
     time::Duration,
 };
 
@@ -51,7 +52,8 @@ impl FromRequest for FeedQuery {
 }
 
 fn read(query: &str) -> Result<Asked, Refusal> {
-    let given = parameters(query, &names_of::<FeedParams>())?;
+    static KNOWN: LazyLock<Vec<String>> = LazyLock::new(names_of::<FeedParams>);
+    let given = parameters(query, &KNOWN)?;
     let number = |name: &'static str, least: u64, most: u64, otherwise: u64| {
         let Some(text) = given.get(name) else { return Ok(otherwise) };
         let number = text.parse().ok().filter(|number| (least..=most).contains(number));

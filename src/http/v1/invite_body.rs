@@ -158,28 +158,29 @@ pub struct InviteBody {
 impl InviteBody {
     /// A row as seen at this time.
     #[must_use]
-    pub fn of(row: &invite::Model, now: Millis) -> Self {
+    pub fn of(row: invite::Model, now: Millis) -> Self {
         let time = |at: Option<Millis>| at.map(rfc3339);
+        let made = rfc3339(row.inserted_at);
         Self {
             id: row.id.0,
             invite_id: row.id.0,
-            scope: scope_of(row).as_str(),
+            scope: scope_of(&row).as_str(),
             tenant_id: row.tenant_id.0,
             workspace_id: row.workspace_id.map(|id| id.0),
-            email: row.email.clone(),
             role: row.role.as_str(),
-            status: status_at(row, now).as_str(),
-            invited_by: row.inviter.as_ref().map(|user| user.0.clone()),
+            status: status_at(&row, now).as_str(),
+            email: row.email,
+            invited_by: row.inviter.map(|user| user.0),
             expires_at: rfc3339(row.expires_at),
             accepted_at: time(row.accepted_at),
             declined_at: time(row.declined_at),
             revoked_at: time(row.revoked_at),
-            inserted_at: rfc3339(row.inserted_at),
-            created_at: rfc3339(row.inserted_at),
+            inserted_at: made.clone(),
+            created_at: made,
             updated_at: rfc3339(row.updated_at),
             delivery: row.delivery.as_str(),
-            delivery_detail: row.delivery_detail.clone(),
-            locale: row.locale.clone(),
+            delivery_detail: row.delivery_detail,
+            locale: row.locale,
             invite_url: None,
         }
     }
@@ -222,11 +223,11 @@ pub struct InviteList {
 impl InviteList {
     /// A page as seen at this time.
     #[must_use]
-    pub fn of(page: &Page, now: Millis) -> Self {
+    pub fn of(page: Page, now: Millis) -> Self {
         Self {
-            data: page.invites.iter().map(|row| InviteBody::of(row, now)).collect(),
+            data: page.invites.into_iter().map(|row| InviteBody::of(row, now)).collect(),
             total: page.total,
-            next_cursor: page.next.clone(),
+            next_cursor: page.next,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What the holder of a link can do: look at it, accept, decline.
 
-use actix_web::{HttpResponse, get, post, web};
+use actix_web::{HttpResponse, get, http::StatusCode, post, web};
 use entity::TenantId;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -16,6 +16,7 @@ use crate::{
     config::settings::{self, Compat},
     domain::Refusal,
     http::{
+        answer,
         error::{ApiError, Family},
         extract::{Body, Caller, Visitor},
         once::{self, Once},
@@ -171,10 +172,11 @@ async fn show(
     family: Family,
 ) -> Result<HttpResponse, ApiError> {
     let link = Presented { token, kind, within: visitor.site_tenant() };
-    let preview = preview::preview(&visitor.state.invites, &link).await;
-    let preview = preview.map_err(|refusal| ApiError::of(family)(visitor.counted(refusal)))?;
-    visitor.visit.is_for(&preview.tenant);
-    Ok(HttpResponse::Ok().json(Data { data: PreviewBody::of(&preview) }))
+    let seen = preview::look(&visitor.state.invites, &link).await;
+    let seen = seen.map_err(|refusal| ApiError::of(family)(visitor.counted(refusal)))?;
+    visitor.visit.is_for(&seen.tenant);
+    let body = seen.written(|preview| answer::bytes(&Data { data: PreviewBody::of(preview) }))?;
+    Ok(answer::json_of(StatusCode::OK, body))
 }
 
 /// Accept a workspace invitation: makes the tenant and workspace memberships, both or neither, exactly once.

@@ -4,6 +4,7 @@
 use std::{
     collections::BTreeMap,
     future::{Ready, ready},
+    sync::LazyLock,
 };
 
 use actix_web::{FromRequest, HttpRequest, dev::Payload, web};
@@ -125,7 +126,8 @@ pub(super) fn names_of<T: IntoParams>() -> Vec<String> {
 }
 
 fn read(query: &str) -> Result<Asked, Refusal> {
-    let given = Given(parameters(query, &names_of::<ListParams>())?);
+    static KNOWN: LazyLock<Vec<String>> = LazyLock::new(names_of::<ListParams>);
+    let given = Given(parameters(query, &KNOWN)?);
     let filter = Filter {
         statuses: given.statuses()?,
         email_norm: match given.text("email")? {

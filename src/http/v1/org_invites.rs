@@ -12,6 +12,7 @@ use super::{
 use crate::{
     domain::{Refusal, Scope},
     http::{
+        answer,
         error::{ApiError, Family},
         extract::{Body, Caller, id},
         once::{self, Once},
@@ -43,7 +44,7 @@ pub async fn create_org_invite(
     let creating = create::create(&state.invites, call, new);
     let answer = once.answer(creating, move |created| match created {
         Created::Invited(row, url) => {
-            once::created(&Data { data: InviteBody::of(&row, clock.now()).with_url(url) })
+            once::created(&Data { data: InviteBody::of(*row, clock.now()).with_url(url) })
         }
         Created::Added(_) => Err(Refusal::AlreadyMember),
     });
@@ -66,7 +67,7 @@ pub async fn list_org_invites(
 ) -> Result<HttpResponse, ApiError> {
     let (state, call) = caller.within_named(&path).await?;
     let page = list::list(&state.invites, call, Scope::Org, asked.0).await?;
-    Ok(HttpResponse::Ok().json(InviteList::of(&page, state.store.clock().now())))
+    Ok(answer::list(page.invites.len(), &InviteList::of(page, state.store.clock().now()))?)
 }
 
 /// Get one invite of the tenant itself, in any state.
@@ -83,7 +84,7 @@ pub async fn get_org_invite(
     let invite = id(&path.1)?;
     let (state, call) = caller.within_named(&path.0).await?;
     let row = list::get(&state.invites, call, Scope::Org, invite).await?;
-    Ok(HttpResponse::Ok().json(Data { data: InviteBody::of(&row, state.store.clock().now()) }))
+    Ok(HttpResponse::Ok().json(Data { data: InviteBody::of(row, state.store.clock().now()) }))
 }
 
 /// Revoke an invite of the tenant itself. Revoking again answers the same.
@@ -144,7 +145,7 @@ pub async fn edit_org_invite(
     let row = edit::edit(&state.invites, call, Scope::Org, invite, change)
         .await
         .map_err(ApiError::of(Family::Editing))?;
-    Ok(HttpResponse::Ok().json(Data { data: InviteBody::of(&row, state.store.clock().now()) }))
+    Ok(HttpResponse::Ok().json(Data { data: InviteBody::of(row, state.store.clock().now()) }))
 }
 
 /// Read what happened to an invite of the tenant itself: by whom, when, what became of its mails.

@@ -187,7 +187,7 @@ async fn added(state: &State, call: Call, addition: Addition, once: Once) -> Res
             let creating = create::create(&state.invites, call, *new);
             let answer = once.answer(creating, move |created| match created {
                 Created::Invited(row, url) => {
-                    let invite = InviteBody::of(&row, clock.now()).with_url(url);
+                    let invite = InviteBody::of(*row, clock.now()).with_url(url);
                     once::created(&AddedOrInvited::Invitation(Box::new(invite.into())))
                 }
                 Created::Added(_) => Err(Refusal::AlreadyMember),

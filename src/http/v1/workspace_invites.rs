@@ -17,6 +17,7 @@ use crate::{
     actors::Reply,
     domain::{Refusal, Scope},
     http::{
+        answer,
         error::{ApiError, Family},
         extract::{Body, Caller, id},
         once::{self, Once},
@@ -77,7 +78,7 @@ pub(super) fn reply(created: Created, now: Millis) -> Result<Reply, Refusal> {
     match created {
         Created::Invited(row, url) => once::created(&CreateAnswer::Invited {
             r#type: "invited",
-            data: Box::new(InviteBody::of(&row, now).with_url(url)),
+            data: Box::new(InviteBody::of(*row, now).with_url(url)),
         }),
         Created::Added(member) => {
             once::ok(&CreateAnswer::Added { r#type: "added", data: MemberRecord::of(&member) })
@@ -103,7 +104,7 @@ pub async fn list_workspace_invites(
     let scope = Scope::Workspace(workspace);
     let (state, call) = caller.within_workspace(workspace).await?;
     let page = list::list(&state.invites, call, scope, asked.0).await?;
-    Ok(HttpResponse::Ok().json(InviteList::of(&page, state.store.clock().now())))
+    Ok(answer::list(page.invites.len(), &InviteList::of(page, state.store.clock().now()))?)
 }
 
 /// Get one invite of a workspace, in any state.
@@ -121,7 +122,7 @@ pub async fn get_workspace_invite(
     let scope = Scope::Workspace(workspace);
     let (state, call) = caller.within_workspace(workspace).await?;
     let row = list::get(&state.invites, call, scope, invite).await?;
-    Ok(HttpResponse::Ok().json(Data { data: InviteBody::of(&row, state.store.clock().now()) }))
+    Ok(HttpResponse::Ok().json(Data { data: InviteBody::of(row, state.store.clock().now()) }))
 }
 
 /// Revoke an invite of a workspace. Revoking again answers the same.
@@ -170,7 +171,7 @@ pub(super) fn reply_resent(
     (row, invite_url): (invite::Model, String),
     now: Millis,
 ) -> Result<Reply, Refusal> {
-    let data = InviteBody::of(&row, now).with_url(invite_url.clone());
+    let data = InviteBody::of(row, now).with_url(invite_url.clone());
     once::ok(&Resent { data, invite_url })
 }
 
@@ -194,7 +195,7 @@ pub async fn edit_workspace_invite(
     let row = edit::edit(&state.invites, call, scope, invite, change)
         .await
         .map_err(ApiError::of(Family::Editing))?;
-    Ok(HttpResponse::Ok().json(Data { data: InviteBody::of(&row, state.store.clock().now()) }))
+    Ok(HttpResponse::Ok().json(Data { data: InviteBody::of(row, state.store.clock().now()) }))
 }
 
 /// Read what happened to an invite of a workspace: by whom, when, what became of its mails.

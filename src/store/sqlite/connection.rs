@@ -4,11 +4,12 @@
 use std::{path::Path, time::Duration};
 
 use rusqlite::{CachedStatement, OpenFlags, config::DbConfig};
-use sea_orm::{EntityTrait, ProxyExecResult, ProxyRow, Statement};
+use sea_orm::{DbErr, EntityTrait, ProxyExecResult, ProxyRow, Statement};
 
 use super::{
     error::Fault,
-    values::{Bound, KINDS, Table},
+    rows::{self, Table},
+    values::{Bound, KINDS},
 };
 
 /// What a connection is for.
@@ -107,10 +108,13 @@ impl Connection {
         statement: &Statement,
     ) -> Result<Vec<<E as EntityTrait>::Model>, Fault> {
         let mut prepared = self.prepare(statement)?;
-        let kinds = KINDS.of::<E>(&prepared.column_names())?;
+        if !rows::are_all_of::<E>(&prepared.column_names()) {
+            let why = "a statement gives other columns than those of its table";
+            return Err(DbErr::Type(why.to_owned()).into());
+        }
         let (mut rows, mut read) = (prepared.raw_query(), Vec::new());
         while let Some(row) = rows.next()? {
-            read.push(kinds.model::<E>(row)?);
+            read.push(rows::model(row)?);
         }
         Ok(read)
     }

@@ -7,6 +7,7 @@ mod alone;
 mod connection;
 mod error;
 mod readers;
+mod rows;
 mod values;
 mod writer;
 
@@ -18,7 +19,7 @@ pub(super) use self::{
     alone::open as open_alone,
     connection::Access,
     readers::{Asking, Readers},
-    values::Table,
+    rows::Table,
     writer::{Patience, Writer, Writing},
 };
 

@@ -16,7 +16,7 @@ use tokio::{
 use super::{
     connection::{Access, Connection},
     error::{Fault, busy},
-    values::Table,
+    rows::Table,
 };
 
 /// The connections; clones share them.

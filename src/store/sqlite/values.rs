@@ -3,7 +3,6 @@
 //! tables.
 
 use std::{
-    any::TypeId,
     collections::{BTreeMap, HashMap},
     sync::LazyLock,
 };
@@ -13,18 +12,16 @@ use rusqlite::{
     types::{ToSqlOutput, Value as Owned, ValueRef},
 };
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, DbErr, EntityTrait, IdenStatic, Iterable, ProxyRow, TryIntoModel, Value,
-    sea_query::ColumnType,
+    ColumnTrait, DbErr, EntityTrait, IdenStatic, Iterable, ProxyRow, Value, sea_query::ColumnType,
 };
 
 /// The columns of all tables whose integers or bytes are something narrower.
 pub(super) static KINDS: LazyLock<Kinds> = LazyLock::new(Kinds::of_all_tables);
 
-/// What columns hold: integers and bytes by their name, and all columns of a table in their order.
+/// What columns hold that are integers or bytes, by their name.
 #[derive(Debug, Default)]
 pub(super) struct Kinds {
     names: HashMap<String, Kind>,
-    tables: HashMap<TypeId, Columns>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,41 +32,6 @@ enum Kind {
     Id,
     Bytes,
     Text,
-}
-
-/// A table whose rows are read as they come, without asking for each value by its name.
-pub trait Table: EntityTrait {
-    /// The row of these values.
-    ///
-    /// # Errors
-    /// Where one is missing.
-    fn complete(values: Self::ActiveModel) -> Result<Self::Model, DbErr>;
-}
-
-impl<E> Table for E
-where
-    E: EntityTrait,
-    E::ActiveModel: TryIntoModel<E::Model>,
-{
-    fn complete(values: Self::ActiveModel) -> Result<Self::Model, DbErr> {
-        values.try_into_model()
-    }
-}
-
-/// The columns of a table in their order.
-#[derive(Debug)]
-pub(super) struct Columns(Vec<(&'static str, Kind)>);
-
-impl Columns {
-    /// One row, which has the columns in this order.
-    pub(super) fn model<E: Table>(&self, row: &Row<'_>) -> Result<E::Model, DbErr> {
-        let mut model = <E::ActiveModel as ActiveModelTrait>::default();
-        for (at, (column, (name, kind))) in E::Column::iter().zip(&self.0).enumerate() {
-            let value = row.get_ref(at).map_err(|error| DbErr::Type(error.to_string()))?;
-            model.try_set(column, value_of(name, value, *kind)?)?;
-        }
-        E::complete(model)
-    }
 }
 
 impl Kinds {
@@ -93,21 +55,12 @@ impl Kinds {
     /// Notes the columns of a table. A name may hold text in one and numbers in another, which SQLite tells apart; two
     /// kinds of numbers it may not.
     fn learn<E: EntityTrait>(&mut self) {
-        let columns: Vec<_> = E::Column::iter().map(|column| (column.as_str(), kind_of(column))).collect();
-        for (name, kind) in &columns {
+        for column in E::Column::iter() {
+            let (name, kind) = (column.as_str(), kind_of(column));
             if !matches!(kind, Kind::Text | Kind::Bytes) {
-                let known = self.names.insert((*name).to_owned(), *kind);
-                debug_assert!(known.is_none_or(|known| known == *kind), "{name} is two things");
+                let known = self.names.insert(name.to_owned(), kind);
+                debug_assert!(known.is_none_or(|known| known == kind), "{name} is two things");
             }
-        }
-        self.tables.insert(TypeId::of::<E>(), Columns(columns));
-    }
-
-    /// The columns of a table, for a statement that gives these.
-    pub(super) fn of<E: EntityTrait>(&self, given: &[&str]) -> Result<&Columns, DbErr> {
-        match self.tables.get(&TypeId::of::<E>()) {
-            Some(columns) if columns.0.iter().map(|(name, _)| name).eq(given) => Ok(columns),
-            _ => Err(DbErr::Type("a statement gives other columns than those of its table".to_owned())),
         }
     }
 

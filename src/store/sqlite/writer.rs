@@ -20,7 +20,7 @@ use super::{
     blocking,
     connection::{Access, Connection},
     error::{Fault, busy, ended},
-    values::Table,
+    rows::Table,
 };
 
 /// How long writers wait and how long their statements may run.

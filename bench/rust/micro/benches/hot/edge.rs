@@ -4,6 +4,7 @@
 
 use std::{
     panic::AssertUnwindSafe,
+    pin::pin,
     time::{Duration, Instant},
 };
 
@@ -23,7 +24,6 @@ use usher::http::{
     error::Asked,
     routes,
 };
-use utoipa_actix_web::AppExt;
 
 use super::served::Served;
 
@@ -47,7 +47,7 @@ async fn id(
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
     let id = request_id::new();
-    let called = request_id::scope(Asked { id, enveloped: false }, next.call(req));
+    let called = request_id::scope(Asked { id, enveloped: false }, pin!(next.call(req)));
     let mut answer = called.await?.map_into_boxed_body();
     let value = HeaderValue::from_str(&id.to_string()).unwrap();
     answer.headers_mut().insert(HeaderName::from_static("x-request-id"), value);
@@ -109,14 +109,13 @@ pub fn bench(c: &mut Criterion, served: &Served) {
     bench!(c, served, "request: all of the edge, CORS", bare().wrap(from_fn(edge::edge)), paged());
 
     let whole = || {
-        let (app, _) = App::new()
+        App::new()
             .app_data(served.state.clone())
             .app_data(methods::query_config())
             .app_data(methods::path_config())
-            .into_utoipa_app()
             .configure(routes::api)
-            .split_for_parts();
-        app.configure(routes::pages).wrap(from_fn(edge::edge))
+            .configure(routes::pages)
+            .wrap(from_fn(edge::edge))
     };
     bench!(c, served, "request: health check, behind every route", whole(), get("/healthz"));
     let preview = format!("/api/v1/workspace-invites/{}", served.invite());

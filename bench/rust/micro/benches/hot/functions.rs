@@ -11,7 +11,7 @@ use usher::{
     domain::{Clock, EmailAddress, LinkClaims},
     identity::Trust,
     invites::{
-        preview::preview,
+        preview::look,
         proof::{Kind, Presented},
     },
     mail::{
@@ -90,7 +90,7 @@ fn addresses(c: &mut Criterion) {
 
 fn previews(c: &mut Criterion, served: &Served) {
     let link = Presented { token: served.invite(), kind: Kind::Workspace, within: None };
-    let show = || served.runtime.block_on(preview(&served.state.invites, black_box(&link))).unwrap();
+    let show = || served.runtime.block_on(look(&served.state.invites, black_box(&link))).unwrap();
     show();
     // an entry lives for seconds, so one in very many is read anew
     c.bench_function("preview: cached", |b| b.iter(show));

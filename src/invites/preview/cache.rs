@@ -1,27 +1,25 @@
-//! The public preview of a link, and its cache: facts of the row, never computed flags, never the personal
-//! message. The epoch of an invite is part of the key, so a load that began before a change fills a key that
-//! nobody asks for again. What other processes change is bounded by how long an entry lives; on SQLite, which tells
-//! when its file was changed by others, it may live longer.
+//! What previews are made of, kept: facts of the row, never the personal message, and what follows from them alone: what
+//! its link must be signed with, and its answer as it was written. The epoch of an invite and the generation of the
+//! configuration are part of the key, so a load that began before a change fills a key that nobody asks for again. What
+//! other processes change is bounded by how long an entry lives; on SQLite, which tells when its file was changed by
+//! others, it may live longer.
 
 use std::{
     hash::{DefaultHasher, Hash, Hasher},
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
 
-use entity::{InviteId, InviteStatus, Millis, Role, invite};
+use bytes::Bytes;
+use entity::{InviteId, invite};
 use moka::future::Cache;
 
-use super::{
-    Invites,
-    proof::{Presented, genuine},
-};
 use crate::{
-    config::settings,
-    domain::{Refusal, Scope, invite::status_at},
+    domain::{LinkClaims, MasterKeys, Refusal, link_token::Genuine},
+    invites::link_row,
     store::{self, Store, StoreError, invites::PreviewRow},
 };
 
@@ -36,71 +34,54 @@ const CAPACITY: u64 = 50_000;
 /// Epochs, shared by invites that fall on the same one.
 const EPOCHS: usize = 1024;
 
-/// What a link shows.
-#[derive(Clone, Debug)]
-pub struct Preview {
-    /// The tenant, as configured now.
-    pub tenant: Arc<settings::Tenant>,
-    /// Org or workspace.
-    pub scope: Scope,
-    /// Name of the workspace.
-    pub workspace_name: Option<String>,
-    /// Name of the inviter, if known.
-    pub inviter_name: Option<String>,
-    /// The invited address.
-    pub email: String,
-    /// The role to be given.
-    pub role: Role,
-    /// Status now: pending, accepted, or expired; anything else is not shown.
-    pub status: InviteStatus,
-    /// End of life.
-    pub expires_at: Millis,
-    /// Language asked for.
-    pub locale: Option<String>,
-    /// Host that the link was made for; `None` for the platform's.
-    pub link_host: Option<String>,
-}
-
-/// The preview of a link. Unknown, foreign, superseded, revoked and declined ones all look alike.
-///
-/// # Errors
-/// [`Refusal::InvalidToken`].
-pub async fn preview(invites: &Invites, link: &Presented) -> Result<Preview, Refusal> {
-    let keys = invites.keys()?;
-    let token = keys.parse(&link.token).ok_or(Refusal::InvalidToken)?;
-    let found = invites.previews.get(token.claims().id).await?;
-    let row = genuine(&keys, &token, found.as_ref().map(|found| &found.invite))?;
-    let (Some(found), true) = (&found, row.version == token.claims().version) else {
-        return Err(Refusal::InvalidToken);
-    };
-    let tenant = invites.served(row, link.kind, link.within)?;
-    let status = status_at(row, invites.store.clock().now());
-    match row.status {
-        InviteStatus::Pending | InviteStatus::Accepted | InviteStatus::Expired => {}
-        InviteStatus::Revoked | InviteStatus::Declined => {
-            return Err(Refusal::InvalidToken);
-        }
-    }
-    Ok(Preview {
-        tenant,
-        scope: super::scope_of(row),
-        workspace_name: found.workspace_name.clone(),
-        inviter_name: found.inviter_name.clone(),
-        email: row.email.clone(),
-        role: row.role,
-        status,
-        expires_at: row.expires_at,
-        locale: row.locale.clone(),
-        link_host: row.link_host.clone(),
-    })
-}
-
 /// Rows for previews; clones share them.
 #[derive(Clone)]
 pub struct Previews {
     store: Store,
-    rows: Cache<(InviteId, u64), Arc<PreviewRow>>,
+    rows: Cache<Key, Arc<Kept>>,
     epochs: Arc<[AtomicU64]>,
+}
+
+/// An invite, its epoch, and the generation of the configuration.
+type Key = (InviteId, u64, u64);
+
+/// A row, and what follows from it as long as neither it nor the configuration changes.
+pub(super) struct Kept {
+    pub(super) row: PreviewRow,
+    /// Its link; `None` if the key that signed it is gone.
+    pub(super) link: Option<Genuine>,
+    pub(super) written: Written,
+}
+
+/// What was written of a row: in the status that is stored, and once it has run out.
+#[derive(Default)]
+pub(super) struct Written {
+    stored: OnceLock<Bytes>,
+    run_out: OnceLock<Bytes>,
+}
+
+impl Written {
+    /// What was written, by `write` if nothing was.
+    pub(super) fn get(
+        &self,
+        run_out: bool,
+        write: impl FnOnce() -> Result<Bytes, Refusal>,
+    ) -> Result<Bytes, Refusal> {
+        let slot = if run_out { &self.run_out } else { &self.stored };
+        match slot.get() {
+            Some(bytes) => Ok(bytes.clone()),
+            None => write().map(|bytes| slot.get_or_init(|| bytes).clone()),
+        }
+    }
+}
+
+impl Kept {
+    fn of(row: PreviewRow, keys: &MasterKeys) -> Self {
+        // the personal message is for the mail alone
+        let invite = invite::Model { message: None, note: None, ..row.invite };
+        let link = keys.genuine(link_row(&invite), LinkClaims { id: invite.id, version: invite.version });
+        Self { row: PreviewRow { invite, ..row }, link, written: Written::default() }
+    }
 }
 
 /// Why a load brought no row; errors are not kept.
@@ -111,7 +92,7 @@ enum NotLoaded {
 }
 
 impl Previews {
-    pub(super) fn new(store: Store) -> Self {
+    pub(in crate::invites) fn new(store: Store) -> Self {
         let life = if store.is_postgres() { LIFE } else { WATCHED_LIFE };
         let rows = Cache::builder().max_capacity(CAPACITY).time_to_live(life).build();
         Self { store, rows, epochs: (0..EPOCHS).map(|_| AtomicU64::new(0)).collect() }
@@ -154,27 +135,36 @@ impl Previews {
         self.epochs.get(usize::try_from(hasher.finish() % stripes).ok()?)
     }
 
-    async fn get(&self, id: InviteId) -> Result<Option<Arc<PreviewRow>>, Refusal> {
-        let store = self.store.clone();
-        self.load(id, async move {
-            store.look_up(move |db| async move { store::invites::find_for_preview(&db, id).await }).await
-        })
-        .await
+    /// What is kept of an invite, read if nothing is; `keys` are those of this generation.
+    pub(super) async fn get(
+        &self,
+        id: InviteId,
+        keys: &MasterKeys,
+        generation: u64,
+    ) -> Result<Option<Arc<Kept>>, Refusal> {
+        let epoch = self.epoch(id).map_or(0, |epoch| epoch.load(Ordering::Acquire));
+        let key = (id, epoch, generation);
+        if let Some(kept) = self.rows.get(&key).await {
+            return Ok(Some(kept));
+        }
+        let load = async {
+            let found =
+                self.store.look_up(move |db| async move { store::invites::find_for_preview(&db, id).await });
+            Ok(found.await?.map(|row| Kept::of(row, keys)))
+        };
+        // loading is large, and whoever finds what is kept need not carry it around
+        Box::pin(self.load(key, load)).await
     }
 
     /// One loader per key; what others wait for is shared.
     async fn load(
         &self,
-        id: InviteId,
-        load: impl Future<Output = Result<Option<PreviewRow>, StoreError>>,
-    ) -> Result<Option<Arc<PreviewRow>>, Refusal> {
-        let epoch = self.epoch(id).map_or(0, |epoch| epoch.load(Ordering::Acquire));
-        let row = self.rows.try_get_with((id, epoch), async move {
+        key: Key,
+        load: impl Future<Output = Result<Option<Kept>, StoreError>>,
+    ) -> Result<Option<Arc<Kept>>, Refusal> {
+        let row = self.rows.try_get_with(key, async move {
             match load.await {
-                Ok(Some(mut row)) => {
-                    row.invite = without_message(row.invite);
-                    Ok(Arc::new(row))
-                }
+                Ok(Some(kept)) => Ok(Arc::new(kept)),
                 Ok(None) => Err(NotLoaded::Nothing),
                 Err(error) => Err(NotLoaded::Refused(error.into_refusal())),
             }
@@ -189,16 +179,14 @@ impl Previews {
     }
 }
 
-/// The personal message is for the mail alone.
-fn without_message(row: invite::Model) -> invite::Model {
-    invite::Model { message: None, note: None, ..row }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::Clock;
-    use entity::{Delivery, TenantId};
+    use crate::{
+        config::settings,
+        domain::{Clock, MasterKey},
+    };
+    use entity::{Delivery, InviteStatus, Millis, Role, TenantId};
     use tokio::sync::oneshot;
 
     async fn previews() -> Previews {
@@ -212,7 +200,15 @@ mod tests {
         previews
     }
 
-    fn row(id: InviteId, status: InviteStatus) -> PreviewRow {
+    fn keys() -> MasterKeys {
+        MasterKeys::new("k1", vec![MasterKey::new("k1", [7; 32]).unwrap()]).unwrap()
+    }
+
+    fn key(previews: &Previews, id: InviteId) -> Key {
+        (id, previews.epoch(id).unwrap().load(Ordering::Acquire), 1)
+    }
+
+    fn row(id: InviteId, status: InviteStatus) -> Kept {
         let invite = invite::Model {
             id,
             tenant_id: TenantId(uuid::Uuid::nil()),
@@ -244,7 +240,7 @@ mod tests {
             inserted_at: Millis(0),
             updated_at: Millis(0),
         };
-        PreviewRow { invite, inviter_name: None, workspace_name: None }
+        Kept::of(PreviewRow { invite, inviter_name: None, workspace_name: None }, &keys())
     }
 
     /// A load that reads the row as it was, and is held until told to bring it.
@@ -259,14 +255,14 @@ mod tests {
                 released.await.unwrap();
                 Ok(Some(begun))
             };
-            previews.load(id, load).await.unwrap().unwrap().invite.status
+            previews.load(key(&previews, id), load).await.unwrap().unwrap().row.invite.status
         });
         (release, load)
     }
 
     async fn read(previews: &Previews, id: InviteId) -> InviteStatus {
         let load = async { Ok(Some(row(id, InviteStatus::Revoked))) };
-        previews.load(id, load).await.unwrap().unwrap().invite.status
+        previews.load(key(previews, id), load).await.unwrap().unwrap().row.invite.status
     }
 
     #[tokio::test]
@@ -296,12 +292,34 @@ mod tests {
     #[tokio::test]
     async fn what_is_kept_is_loaded_once_and_without_the_personal_message() {
         let (previews, id) = (previews().await, InviteId::new());
-        let first =
-            previews.load(id, async { Ok(Some(row(id, InviteStatus::Pending))) }).await.unwrap().unwrap();
-        assert_eq!(first.invite.message, None);
-        let again = previews.load(id, async { panic!("loaded a second time") }).await.unwrap().unwrap();
-        assert_eq!(again.invite.status, InviteStatus::Pending);
-        let nothing = previews.load(InviteId::new(), async { Ok(None) }).await.unwrap();
+        let key = key(&previews, id);
+        let first = previews.load(key, async { Ok(Some(row(id, InviteStatus::Pending))) }).await;
+        assert_eq!(first.unwrap().unwrap().row.invite.message, None);
+        let again = previews.load(key, async { panic!("loaded a second time") }).await.unwrap().unwrap();
+        assert_eq!(again.row.invite.status, InviteStatus::Pending);
+        let found = previews.get(id, &keys(), 1).await.unwrap();
+        assert!(found.is_some_and(|found| Arc::ptr_eq(&found, &again)));
+        let nothing = previews.load((InviteId::new(), 0, 1), async { Ok(None) }).await.unwrap();
         assert!(nothing.is_none());
+    }
+
+    #[tokio::test]
+    async fn what_is_kept_under_one_configuration_is_not_found_under_the_next() {
+        let (previews, id) = (previews().await, InviteId::new());
+        let old = previews.load(key(&previews, id), async { Ok(Some(row(id, InviteStatus::Pending))) }).await;
+        assert!(old.is_ok_and(|old| old.is_some()));
+        let (old, next) = (key(&previews, id), (id, key(&previews, id).1, 2));
+        assert!(previews.rows.get(&old).await.is_some() && previews.rows.get(&next).await.is_none());
+    }
+
+    #[test]
+    fn an_answer_is_written_once_for_each_status() {
+        let kept = row(InviteId::new(), InviteStatus::Pending).written;
+        let written = |run_out, text| kept.get(run_out, || Ok(Bytes::from_static(text))).unwrap();
+        assert_eq!(written(false, b"pending"), "pending");
+        assert_eq!(written(true, b"expired"), "expired");
+        assert_eq!(written(false, b"again"), "pending");
+        assert_eq!(written(true, b"again"), "expired");
+        assert!(Written::default().get(true, || Err(Refusal::Internal)).is_err());
     }
 }
