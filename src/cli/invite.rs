@@ -225,7 +225,7 @@ fn list(globals: &Globals, tenant: &str, limit: u64, json: bool) -> Result<(), F
                 row.role.to_owned(),
                 row.workspace_id.map_or_else(|| "(tenant)".to_owned(), |id| id.to_string()),
                 row.delivery.to_owned(),
-                row.expires_at,
+                row.expires_at.to_string(),
             ]
         })
         .collect();

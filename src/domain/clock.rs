@@ -2,6 +2,7 @@
 //! PostgreSQL can decide with its own clock plus the same offset. Credentials never see the offset.
 
 use std::{
+    fmt,
     sync::{
         Arc,
         atomic::{AtomicI64, Ordering},
@@ -11,6 +12,7 @@ use std::{
 
 use chrono::{DateTime, Datelike, SecondsFormat, Timelike, Utc};
 use entity::Millis;
+use serde::{Serialize, Serializer};
 
 /// Wall clock plus offset; clones share the offset.
 #[derive(Clone, Debug, Default)]
@@ -54,30 +56,50 @@ pub fn millis_of(length: Duration) -> i64 {
 /// RFC 3339 in UTC, truncated (never rounded up) to the second: `2026-01-02T03:04:05Z`.
 #[must_use]
 pub fn rfc3339(at: Millis) -> String {
-    let at = time_of(at);
-    // a list has hundreds of them, and this takes a third of what any format asked for does
-    match u32::try_from(at.year()) {
-        Ok(year @ ..=9999) => {
-            let mut text = String::with_capacity(20);
-            push_two(&mut text, year / 100, "");
-            push_two(&mut text, year % 100, "-");
-            push_two(&mut text, at.month(), "-");
-            push_two(&mut text, at.day(), "T");
-            push_two(&mut text, at.hour(), ":");
-            push_two(&mut text, at.minute(), ":");
-            push_two(&mut text, at.second(), "Z");
-            text
+    Stamp(at).to_string()
+}
+
+/// A time that is written as [`rfc3339`] does, without a text of its own: a list has hundreds of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stamp(pub Millis);
+
+impl Stamp {
+    /// Its characters; `None` where a year has not four digits.
+    fn characters(self) -> Option<[u8; 20]> {
+        let at = time_of(self.0);
+        let year = u32::try_from(at.year()).ok().filter(|year| *year <= 9999)?;
+        let mut text = *b"yyyy-mm-ddThh:mm:ssZ";
+        let (date, time) = ((at.month(), at.day()), (at.hour(), at.minute(), at.second()));
+        for (place, number) in [
+            (0, year / 100),
+            (2, year % 100),
+            (5, date.0),
+            (8, date.1),
+            (11, time.0),
+            (14, time.1),
+            (17, time.2),
+        ] {
+            let two = [b'0' + (number / 10) as u8, b'0' + (number % 10) as u8];
+            text.get_mut(place..place + 2)?.copy_from_slice(&two);
         }
-        _ => at.to_rfc3339_opts(SecondsFormat::Secs, true),
+        Some(text)
     }
 }
 
-/// Two digits and what follows them.
-fn push_two(text: &mut String, number: u32, then: &str) {
-    for digit in [number / 10, number % 10] {
-        text.extend(char::from_digit(digit, 10));
+impl fmt::Display for Stamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = self.characters();
+        match text.as_ref().and_then(|text| std::str::from_utf8(text).ok()) {
+            Some(text) => f.write_str(text),
+            None => f.write_str(&time_of(self.0).to_rfc3339_opts(SecondsFormat::Secs, true)),
+        }
     }
-    text.push_str(then);
+}
+
+impl Serialize for Stamp {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(self)
+    }
 }
 
 /// RFC 3339 in UTC with milliseconds, as the sharing API writes it.
@@ -107,6 +129,7 @@ mod tests {
         for at in years.chain([i64::MIN, i64::MAX, -1, 0, 253_402_300_799_999, 253_402_300_800_000]) {
             let theirs = time_of(Millis(at)).to_rfc3339_opts(SecondsFormat::Secs, true);
             assert_eq!(rfc3339(Millis(at)), theirs);
+            assert_eq!(serde_json::to_value(Stamp(Millis(at))).unwrap(), theirs);
         }
     }
 

@@ -1,9 +1,12 @@
 //! Which routes there are: the API, the document and its page, the landing pages, the health check.
 
-use actix_web::{HttpResponse, get, web};
+use std::sync::LazyLock;
+
+use actix_web::{HttpResponse, get, http::StatusCode, web};
 use utoipa_actix_web::{scope, service_config::ServiceConfig};
 
-use super::{pages, v1, v2::sharing};
+use super::{answer, error::ApiError, openapi, pages, v1, v2::sharing};
+use crate::domain::Refusal;
 
 /// The one table of routes, for both who read it. The application has no use for a document of its own, of which it would
 /// make one for each of its threads.
@@ -140,11 +143,17 @@ async fn healthz() -> HttpResponse {
     HttpResponse::Ok().content_type("application/json").body(r#"{"status":"ok"}"#)
 }
 
-/// The document's bytes, made once.
-#[derive(Clone)]
-pub struct DocumentJson(pub web::Bytes);
+/// The document's bytes, made when they are first asked for; `None` if it cannot be written as JSON.
+pub struct DocumentJson(LazyLock<Option<web::Bytes>>);
+
+impl Default for DocumentJson {
+    fn default() -> Self {
+        Self(LazyLock::new(|| openapi::document().to_json().ok().map(web::Bytes::from)))
+    }
+}
 
 #[get("/openapi.json")]
-async fn document(json: web::Data<DocumentJson>) -> HttpResponse {
-    HttpResponse::Ok().content_type("application/json").body(json.0.clone())
+async fn document(json: web::Data<DocumentJson>) -> Result<HttpResponse, ApiError> {
+    let json = json.0.clone().ok_or(Refusal::Internal)?;
+    Ok(answer::json_of(StatusCode::OK, json))
 }

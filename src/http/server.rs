@@ -6,7 +6,10 @@ use actix_web::{App, HttpServer, dev::Server, middleware::from_fn, web};
 
 use super::{
     admin::{self, AdminState},
-    edge::{self, methods::Allowed},
+    edge::{
+        self,
+        methods::{Allowed, Methods},
+    },
     openapi,
     routes::{self, DocumentJson},
     state::State,
@@ -30,16 +33,16 @@ pub struct Extra {
 /// The public listener.
 ///
 /// # Errors
-/// When the document cannot be written or the socket not be listened on.
+/// When the socket cannot be listened on.
 pub fn public(state: web::Data<State>, extra: Extra, listener: TcpListener) -> io::Result<Server> {
-    let document = openapi::document();
-    let mut allowed = Allowed::of(&document);
-    for (pattern, method) in routes::UNDOCUMENTED {
-        allowed.add(pattern, method);
-    }
-    let json = document.to_json().map_err(io::Error::other)?;
-    let json = web::Data::new(DocumentJson(web::Bytes::from(json)));
-    let allowed = web::Data::new(allowed);
+    let json = web::Data::new(DocumentJson::default());
+    let allowed = web::Data::new(Allowed::new(|| {
+        let mut methods = Methods::of(&openapi::document());
+        for (pattern, method) in routes::UNDOCUMENTED {
+            methods.add(pattern, method);
+        }
+        methods
+    }));
     let (clock, mailbox) = (web::Data::new(extra.clock), web::Data::new(extra.mailbox));
     let server = HttpServer::new(move || {
         App::new()
@@ -74,11 +77,13 @@ pub fn public(state: web::Data<State>, extra: Extra, listener: TcpListener) -> i
 /// When the socket cannot be listened on.
 pub fn admin(state: AdminState, listener: TcpListener) -> io::Result<Server> {
     let state = web::Data::new(state);
-    let mut allowed = Allowed::default();
-    for path in admin::PATHS {
-        allowed.add(path, "GET");
-    }
-    let allowed = web::Data::new(allowed);
+    let allowed = web::Data::new(Allowed::new(|| {
+        let mut methods = Methods::default();
+        for path in admin::PATHS {
+            methods.add(path, "GET");
+        }
+        methods
+    }));
     let server = HttpServer::new(move || {
         App::new()
             .app_data(state.clone())

@@ -10,7 +10,7 @@ pub use crate::store::invites::listing::{Filter, SortBy};
 use super::{Invites, reach::reach, revoke::may_reach, scope_of};
 use crate::{
     config::settings,
-    domain::{Permission, Refusal, Scope, cursor},
+    domain::{MasterKeys, Permission, Refusal, Scope, cursor},
     identity::{Call, Principal},
     store::{
         self, Rows,
@@ -57,14 +57,22 @@ pub struct Page {
     pub next: Option<String>,
 }
 
-/// The invites of a scope: all of them with the right to read, otherwise those the caller sent.
+/// The invites of a scope: all of them with the right to read, otherwise those the caller sent. They are shown on the
+/// thread that read them: a list may be long, and writing it takes as long as reading it.
 ///
 /// # Errors
 /// 404 for strangers; 403 for members without the right who sent none of these statuses.
-pub async fn list(invites: &Invites, call: Call, scope: Scope, asked: Asked) -> Result<Page, Refusal> {
+pub async fn list<T: Send + 'static>(
+    invites: &Invites,
+    call: Call,
+    scope: Scope,
+    asked: Asked,
+    show: impl FnOnce(Page) -> T + Send + 'static,
+) -> Result<T, Refusal> {
     call.principal.require_scope("invites:read")?;
+    let keys = invites.keys()?;
     let mut begun = Begun::new(invites, asked, &format!("{} {scope:?}", call.tenant.id))?;
-    let found = invites
+    invites
         .store
         .read(move |db| async move {
             let tenant = call.tenant.id;
@@ -88,11 +96,9 @@ pub async fn list(invites: &Invites, call: Call, scope: Scope, asked: Asked) -> 
             if !all && total == 0 && !begun.sent_any(&db).await? {
                 return Ok(Err(NOT_YOURS));
             }
-            Ok(Ok((begun, rows, total)))
+            Ok(begun.page(&keys, rows, total).map(show))
         })
-        .await?;
-    let (begun, rows, total) = found?;
-    begun.page(invites, rows, total)
+        .await?
 }
 
 const NOT_YOURS: Refusal = Refusal::Forbidden("only admins may list invitations here");
@@ -118,7 +124,7 @@ pub async fn across(
             Ok((begun, rows, total))
         })
         .await?;
-    begun.page(invites, rows, total)
+    begun.page(&invites.keys()?, rows, total)
 }
 
 /// A list whose cursor has been read.
@@ -161,7 +167,7 @@ impl Begun {
         Ok(!store::invites::listing::list(conn, &first).await?.0.is_empty())
     }
 
-    fn page(self, invites: &Invites, mut rows: Vec<invite::Model>, total: u64) -> Result<Page, Refusal> {
+    fn page(self, keys: &MasterKeys, mut rows: Vec<invite::Model>, total: u64) -> Result<Page, Refusal> {
         let most = usize::try_from(self.limit).unwrap_or(usize::MAX);
         let more = rows.len() > most;
         rows.truncate(most);
@@ -169,7 +175,7 @@ impl Begun {
             None => None,
             Some(last) => {
                 let place = self.listing.place_of(last);
-                Some(cursor::seal(&invites.keys()?, &self.identity, &place).ok_or(Refusal::Internal)?)
+                Some(cursor::seal(keys, &self.identity, &place).ok_or(Refusal::Internal)?)
             }
         };
         Ok(Page { invites: rows, total, next })

@@ -1,16 +1,36 @@
 //! What no handler took: a path that exists answers 405 with what it allows, any other 404.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::LazyLock};
 
 use actix_web::{HttpRequest, HttpResponse, ResponseError, http::header, web};
 
 use crate::{domain::Refusal, http::error::ApiError};
 
-/// Methods by route pattern, read off the OpenAPI document and completed with the pages.
-#[derive(Clone, Debug, Default)]
-pub struct Allowed(BTreeMap<String, Vec<&'static str>>);
+/// Methods by route pattern, read off the OpenAPI document and completed with the pages: when they are first asked for,
+/// since making the document takes memory that an idle server need not have touched.
+pub struct Allowed(LazyLock<Methods>);
 
 impl Allowed {
+    /// The methods that this finds.
+    #[must_use]
+    pub fn new(find: fn() -> Methods) -> Self {
+        Self(LazyLock::new(find))
+    }
+
+    fn header(&self, pattern: &str) -> Option<String> {
+        let mut methods = self.0.0.get(&shape(pattern))?.clone();
+        if methods.contains(&"GET") {
+            methods.push("HEAD");
+        }
+        Some(methods.join(", "))
+    }
+}
+
+/// Methods by the shape of a pattern.
+#[derive(Debug, Default)]
+pub struct Methods(BTreeMap<String, Vec<&'static str>>);
+
+impl Methods {
     /// Reads the methods of every path of the document.
     #[must_use]
     pub fn of(document: &utoipa::openapi::OpenApi) -> Self {
@@ -32,14 +52,6 @@ impl Allowed {
     /// Adds a route that the document does not show.
     pub fn add(&mut self, pattern: &str, method: &'static str) {
         self.0.entry(shape(pattern)).or_default().push(method);
-    }
-
-    fn header(&self, pattern: &str) -> Option<String> {
-        let mut methods = self.0.get(&shape(pattern))?.clone();
-        if methods.contains(&"GET") {
-            methods.push("HEAD");
-        }
-        Some(methods.join(", "))
     }
 }
 

@@ -7,7 +7,11 @@ use uuid::Uuid;
 
 use super::body;
 use crate::{
-    domain::{Refusal, Scope, clock, clock::rfc3339, invite::status_at},
+    domain::{
+        Refusal, Scope, clock,
+        clock::{Stamp, rfc3339},
+        invite::status_at,
+    },
     invites::{create::NewInvite, edit::Change, list::Page, preview::Preview, rules::Life, scope_of},
 };
 
@@ -131,19 +135,26 @@ pub struct InviteBody {
     /// User id of the inviter of record; null for service keys and the operator.
     pub invited_by: Option<String>,
     /// End of life.
-    pub expires_at: String,
+    #[schema(value_type = String)]
+    pub expires_at: Stamp,
     /// When accepted.
-    pub accepted_at: Option<String>,
+    #[schema(value_type = Option<String>)]
+    pub accepted_at: Option<Stamp>,
     /// When declined.
-    pub declined_at: Option<String>,
+    #[schema(value_type = Option<String>)]
+    pub declined_at: Option<Stamp>,
     /// When revoked.
-    pub revoked_at: Option<String>,
+    #[schema(value_type = Option<String>)]
+    pub revoked_at: Option<Stamp>,
     /// When made.
-    pub inserted_at: String,
+    #[schema(value_type = String)]
+    pub inserted_at: Stamp,
     /// The same, as some clients name it.
-    pub created_at: String,
+    #[schema(value_type = String)]
+    pub created_at: Stamp,
     /// Last change.
-    pub updated_at: String,
+    #[schema(value_type = String)]
+    pub updated_at: Stamp,
     /// Where its latest mail stands.
     pub delivery: &'static str,
     /// Class of the last delivery failure.
@@ -159,8 +170,6 @@ impl InviteBody {
     /// A row as seen at this time.
     #[must_use]
     pub fn of(row: invite::Model, now: Millis) -> Self {
-        let time = |at: Option<Millis>| at.map(rfc3339);
-        let made = rfc3339(row.inserted_at);
         Self {
             id: row.id.0,
             invite_id: row.id.0,
@@ -171,13 +180,13 @@ impl InviteBody {
             status: status_at(&row, now).as_str(),
             email: row.email,
             invited_by: row.inviter.map(|user| user.0),
-            expires_at: rfc3339(row.expires_at),
-            accepted_at: time(row.accepted_at),
-            declined_at: time(row.declined_at),
-            revoked_at: time(row.revoked_at),
-            inserted_at: made.clone(),
-            created_at: made,
-            updated_at: rfc3339(row.updated_at),
+            expires_at: Stamp(row.expires_at),
+            accepted_at: row.accepted_at.map(Stamp),
+            declined_at: row.declined_at.map(Stamp),
+            revoked_at: row.revoked_at.map(Stamp),
+            inserted_at: Stamp(row.inserted_at),
+            created_at: Stamp(row.inserted_at),
+            updated_at: Stamp(row.updated_at),
             delivery: row.delivery.as_str(),
             delivery_detail: row.delivery_detail,
             locale: row.locale,

@@ -1,6 +1,6 @@
 //! Invites into a tenant itself.
 
-use actix_web::{HttpResponse, delete, get, patch, post, web};
+use actix_web::{HttpResponse, delete, get, http::StatusCode, patch, post, web};
 
 use super::{
     body::ErrorBody,
@@ -66,8 +66,10 @@ pub async fn list_org_invites(
     asked: ListQuery,
 ) -> Result<HttpResponse, ApiError> {
     let (state, call) = caller.within_named(&path).await?;
-    let page = list::list(&state.invites, call, Scope::Org, asked.0).await?;
-    Ok(answer::list(page.invites.len(), &InviteList::of(page, state.store.clock().now()))?)
+    let now = state.store.clock().now();
+    let show = move |page: list::Page| answer::list(page.invites.len(), &InviteList::of(page, now));
+    let json = list::list(&state.invites, call, Scope::Org, asked.0, show).await??;
+    Ok(answer::json_of(StatusCode::OK, json))
 }
 
 /// Get one invite of the tenant itself, in any state.

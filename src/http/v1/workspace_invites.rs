@@ -1,6 +1,6 @@
 //! Invites into a workspace.
 
-use actix_web::{HttpResponse, delete, get, patch, post, web};
+use actix_web::{HttpResponse, delete, get, http::StatusCode, patch, post, web};
 use entity::{Millis, invite};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -103,8 +103,10 @@ pub async fn list_workspace_invites(
     let workspace = id(&path)?;
     let scope = Scope::Workspace(workspace);
     let (state, call) = caller.within_workspace(workspace).await?;
-    let page = list::list(&state.invites, call, scope, asked.0).await?;
-    Ok(answer::list(page.invites.len(), &InviteList::of(page, state.store.clock().now()))?)
+    let now = state.store.clock().now();
+    let show = move |page: list::Page| answer::list(page.invites.len(), &InviteList::of(page, now));
+    let json = list::list(&state.invites, call, scope, asked.0, show).await??;
+    Ok(answer::json_of(StatusCode::OK, json))
 }
 
 /// Get one invite of a workspace, in any state.

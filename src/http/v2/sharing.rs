@@ -246,8 +246,9 @@ pub async fn list_pending_invitations_alias(caller: Caller, path: web::Path<Stri
 
 async fn pending(caller: Caller, id: &str) -> Answer {
     let (state, call, scope) = workspace(caller, id).await?;
-    let page = invitations::list(&state.invites, call, scope, invitations::Asked::default()).await?;
-    Ok(HttpResponse::Ok().json(PendingInvitations::of(&page)))
+    let asked = invitations::Asked::default();
+    let show = |page: invitations::Page| PendingInvitations::of(&page);
+    Ok(HttpResponse::Ok().json(invitations::list(&state.invites, call, scope, asked, show).await?))
 }
 
 /// Change what somebody who has joined may do.
