@@ -150,15 +150,10 @@ async fn a_request_hidden_in_another_is_never_answered(server: TestServer) {
 }
 
 async fn a_refusal_that_needs_no_body_leaves_the_connection_to_the_next_request(server: TestServer) {
-    let nowhere = "POST /api/v1/nothing HTTP/1.1\r\nHost: localhost\r\n";
-    for (head, refused) in [(head("nonsense").as_str(), 401), (nowhere, 404)] {
-        for body in ["Content-Length: 2\r\n\r\n{}", "Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"]
-        {
-            let answers =
-                sent(&server, &format!("{head}{body}{head}{body}{head}Connection: close\r\n{body}"));
-            let count = answers.matches(&format!("HTTP/1.1 {refused} ")).count();
-            assert_eq!(count, 3, "{body:?}: {answers}");
-        }
+    let body = json!({ "email": "dan@example.com" });
+    for (path, refused) in [(Org.collection().as_str(), 401), ("/api/v1/nothing", 404)] {
+        let answer = server.post(path, &body).await;
+        assert_eq!((answer.status, answer.header("connection")), (refused, ""));
     }
     // a body that is still to come is not waited for
     let answer = sent(&server, &format!("{}Content-Length: 2000\r\n\r\n{{", head("nonsense")));
