@@ -1,14 +1,21 @@
-//! What is shown of invites besides the lists of [`super::listing`]: the operator's list, the inbox, and the row
-//! of a preview with its names.
+//! What is read of invites besides the lists of [`super::listing`]: the operator's list, the inbox, the row of a preview
+//! with its names, and what a batch of commands asks for at once.
 
 use entity::{InviteId, Millis, TenantId, invite};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DbErr, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect,
-    QueryTrait, Select, sea_query::Expr,
+    QueryTrait, Select,
+    sea_query::{Expr, Query},
 };
 
-use super::{find_for_link, pending};
-use crate::store::Rows;
+use super::{find_for_link, in_scope, of_ids, pending};
+use crate::{
+    domain::Scope,
+    store::{
+        Rows, filled_chunks,
+        text::{ASKED, Sizes, asking_each},
+    },
+};
 
 /// Invites of the tenant of any status, newest first: the operator's list.
 ///
@@ -89,4 +96,59 @@ pub(in crate::store) fn finding_inbox(
         query = query.filter(invite::Column::TenantId.is_in(tenants.iter().copied()));
     }
     query.order_by_asc(invite::Column::Id)
+}
+
+/// The invites of these ids within the tenant, in no order.
+///
+/// # Errors
+/// As any statement.
+pub async fn find_all(
+    conn: &impl Rows,
+    tenant: TenantId,
+    ids: &[InviteId],
+) -> Result<Vec<invite::Model>, DbErr> {
+    static FIND: Sizes = Sizes::new();
+    let mut rows = Vec::with_capacity(ids.len());
+    for chunk in filled_chunks(ids) {
+        let values = std::iter::once(tenant.into()).chain(chunk.iter().map(|id| (*id).into()));
+        let found = FIND
+            .of(chunk.len())?
+            .with(conn, values, |engine| invite::Entity::find().filter(of_ids(tenant, &chunk)).build(engine));
+        rows.extend(conn.rows::<invite::Entity>(found).await?);
+    }
+    Ok(rows)
+}
+
+/// Those of these addresses that have a pending row in the scope, live or past its end, in no order.
+///
+/// # Errors
+/// As any statement.
+pub async fn pending_among(
+    conn: &impl ConnectionTrait,
+    tenant: TenantId,
+    scope: Scope,
+    emails: &[String],
+) -> Result<Vec<String>, DbErr> {
+    static INTO_ORG: Sizes = Sizes::new();
+    static INTO_WORKSPACE: Sizes = Sizes::new();
+    let texts = if scope == Scope::Org { &INTO_ORG } else { &INTO_WORKSPACE };
+    let mut found_pending = Vec::new();
+    for chunk in filled_chunks(emails) {
+        let place = std::iter::once(tenant.into()).chain(scope.workspace().map(Into::into));
+        let values = chunk.iter().map(|email| email.as_str().into()).chain(place);
+        let found = texts.of(chunk.len())?.with(conn, values, |engine| {
+            let one = Query::select()
+                .column(invite::Column::Id)
+                .from(invite::Entity)
+                .cond_where(in_scope(tenant, scope))
+                .and_where(Expr::col(invite::Column::EmailNorm).equals(ASKED))
+                .and_where(pending())
+                .to_owned();
+            engine.build(&asking_each(chunk.iter().map(String::as_str), one))
+        });
+        for row in conn.query_all_raw(found).await? {
+            found_pending.push(row.try_get_by_index(0)?);
+        }
+    }
+    Ok(found_pending)
 }

@@ -17,11 +17,11 @@ use sea_orm::{
 pub(super) use self::lists::finding_inbox;
 pub use self::{
     ended::{ended, ended_statements, forget, forget_statements},
-    lists::{PreviewRow, find_for_preview, inbox, list_recent},
+    lists::{PreviewRow, find_all, find_for_preview, inbox, list_recent, pending_among},
 };
 use super::{
     Rows,
-    text::{ASKED, Inserts, Sizes, Text, asking_each},
+    text::{Inserts, Text},
     tx::{Moment, Tx},
 };
 use crate::domain::Scope;
@@ -47,27 +47,6 @@ pub async fn find_for_link(conn: &impl Rows, id: InviteId) -> Result<Option<invi
     static FIND: Text = Text::new();
     let found = FIND.with(conn, [id.into()], |engine| invite::Entity::find_by_id(id).build(engine));
     conn.row::<invite::Entity>(found).await
-}
-
-/// The invites of these ids within the tenant, in no order.
-///
-/// # Errors
-/// As any statement.
-pub async fn find_all(
-    conn: &impl Rows,
-    tenant: TenantId,
-    ids: &[InviteId],
-) -> Result<Vec<invite::Model>, DbErr> {
-    static FIND: Sizes = Sizes::new();
-    let mut rows = Vec::with_capacity(ids.len());
-    for chunk in super::filled_chunks(ids) {
-        let values = std::iter::once(tenant.into()).chain(chunk.iter().map(|id| (*id).into()));
-        let found = FIND
-            .of(chunk.len())?
-            .with(conn, values, |engine| invite::Entity::find().filter(of_ids(tenant, &chunk)).build(engine));
-        rows.extend(conn.rows::<invite::Entity>(found).await?);
-    }
-    Ok(rows)
 }
 
 fn in_scope(tenant: TenantId, scope: Scope) -> Condition {
@@ -121,40 +100,6 @@ pub(super) fn finding_pending_for(
         .filter(in_scope(tenant, scope))
         .filter(invite::Column::EmailNorm.eq(email_norm))
         .filter(pending())
-}
-
-/// Those of these addresses that have a pending row in the scope, live or past its end, in no order.
-///
-/// # Errors
-/// As any statement.
-pub async fn pending_among(
-    conn: &impl ConnectionTrait,
-    tenant: TenantId,
-    scope: Scope,
-    emails: &[String],
-) -> Result<Vec<String>, DbErr> {
-    static INTO_ORG: Sizes = Sizes::new();
-    static INTO_WORKSPACE: Sizes = Sizes::new();
-    let texts = if scope == Scope::Org { &INTO_ORG } else { &INTO_WORKSPACE };
-    let mut pending = Vec::new();
-    for chunk in super::filled_chunks(emails) {
-        let place = std::iter::once(tenant.into()).chain(scope.workspace().map(Into::into));
-        let values = chunk.iter().map(|email| email.as_str().into()).chain(place);
-        let found = texts.of(chunk.len())?.with(conn, values, |engine| {
-            let one = Query::select()
-                .column(invite::Column::Id)
-                .from(invite::Entity)
-                .cond_where(in_scope(tenant, scope))
-                .and_where(Expr::col(invite::Column::EmailNorm).equals(ASKED))
-                .and_where(self::pending())
-                .to_owned();
-            engine.build(&asking_each(chunk.iter().map(String::as_str), one))
-        });
-        for row in conn.query_all_raw(found).await? {
-            pending.push(row.try_get_by_index(0)?);
-        }
-    }
-    Ok(pending)
 }
 
 /// Writes new invites.

@@ -1,7 +1,15 @@
 //! Finders of several memberships at once: what a user belongs to, and who owns what.
 
 use entity::{Role, TenantId, UserId, WorkspaceId, tenant_member, workspace_member};
-use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect,
+    sea_query::{Expr, Query},
+};
+
+use crate::store::{
+    filled_chunks,
+    text::{ASKED, Sizes, asking_each},
+};
 
 /// Owners of the tenant, the longest-standing first.
 ///
@@ -94,4 +102,33 @@ pub async fn tenants_of(conn: &impl ConnectionTrait, user: &UserId) -> Result<Ve
         .all(conn)
         .await?;
     Ok(rows.into_iter().map(|row| (row.tenant_id, row.role)).collect())
+}
+
+/// Those of these people who are members of the tenant, in no order.
+///
+/// # Errors
+/// As any statement.
+pub async fn among(
+    conn: &impl ConnectionTrait,
+    tenant: TenantId,
+    users: &[UserId],
+) -> Result<Vec<UserId>, DbErr> {
+    static FIND: Sizes = Sizes::new();
+    let mut members = Vec::new();
+    for chunk in filled_chunks(users) {
+        let values = chunk.iter().map(|user| user.clone().into()).chain([tenant.into()]);
+        let found = FIND.of(chunk.len())?.with(conn, values, |engine| {
+            let one = Query::select()
+                .column(tenant_member::Column::UserId)
+                .from(tenant_member::Entity)
+                .and_where(Expr::col(tenant_member::Column::TenantId).eq(tenant))
+                .and_where(Expr::col(tenant_member::Column::UserId).equals(ASKED))
+                .to_owned();
+            engine.build(&asking_each(chunk.iter().cloned(), one))
+        });
+        for row in conn.query_all_raw(found).await? {
+            members.push(row.try_get_by_index::<String>(0).map(UserId)?);
+        }
+    }
+    Ok(members)
 }

@@ -12,11 +12,11 @@ use sea_orm::{
 
 pub use self::{
     listing::{ListMembers, Member, list},
-    lists::{has_owner, solely_owned_workspaces, tenant_owners, tenants_of, workspace_roles},
+    lists::{among, has_owner, solely_owned_workspaces, tenant_owners, tenants_of, workspace_roles},
 };
 use super::{
     Rows,
-    text::{ASKED, Inserts, Sizes, Text, asking_each},
+    text::{Inserts, Text},
 };
 use crate::domain::Standing;
 
@@ -188,35 +188,6 @@ pub async fn workspace_member(
             .build(engine)
     });
     conn.row::<workspace_member::Entity>(found).await
-}
-
-/// Those of these people who are members of the tenant, in no order.
-///
-/// # Errors
-/// As any statement.
-pub async fn among(
-    conn: &impl ConnectionTrait,
-    tenant: TenantId,
-    users: &[UserId],
-) -> Result<Vec<UserId>, DbErr> {
-    static FIND: Sizes = Sizes::new();
-    let mut members = Vec::new();
-    for chunk in super::filled_chunks(users) {
-        let values = chunk.iter().map(|user| user.clone().into()).chain([tenant.into()]);
-        let found = FIND.of(chunk.len())?.with(conn, values, |engine| {
-            let one = Query::select()
-                .column(tenant_member::Column::UserId)
-                .from(tenant_member::Entity)
-                .and_where(Expr::col(tenant_member::Column::TenantId).eq(tenant))
-                .and_where(Expr::col(tenant_member::Column::UserId).equals(ASKED))
-                .to_owned();
-            engine.build(&asking_each(chunk.iter().cloned(), one))
-        });
-        for row in conn.query_all_raw(found).await? {
-            members.push(row.try_get_by_index::<String>(0).map(UserId)?);
-        }
-    }
-    Ok(members)
 }
 
 /// Writes the first memberships of people who have none: of their tenants, then of workspaces there.
