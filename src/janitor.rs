@@ -29,7 +29,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// Rows of one batch at most: answers, counters, mails.
 const BATCH: u64 = 200;
 /// Invites of one batch at most, and mails of theirs: each is in ten indexes.
-const INVITES: u64 = 25;
+const INVITES: u64 = 10;
 /// Tenants looked through by one statement.
 const TENANTS: usize = 64;
 /// Shortest time that a counter is kept, in milliseconds, so that a window made longer finds what was counted.

@@ -24,7 +24,7 @@ pub fn bytes(body: &impl Serialize) -> Result<Bytes, Refusal> {
     Ok(serde_json::to_vec(body).map_err(|_| Refusal::Internal)?.into())
 }
 
-/// [`bytes`] of a list of so many rows.
+/// [`bytes()`] of a list of so many rows.
 ///
 /// # Errors
 /// As there.

@@ -1,4 +1,4 @@
-//! The public preview of a link: what it shows to anybody, from rows that are kept ([`cache`]).
+//! The public preview of a link: what it shows to anybody, from rows that are kept (`cache`).
 
 mod cache;
 
