@@ -47,7 +47,8 @@ async fn id(
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
     let id = request_id::new();
-    let called = request_id::scope(Asked { id, enveloped: false }, pin!(next.call(req)));
+    let answering = pin!(next.call(req));
+    let called = request_id::scope(Asked { id, enveloped: false }, answering);
     let mut answer = called.await?.map_into_boxed_body();
     let value = HeaderValue::from_str(&id.to_string()).unwrap();
     answer.headers_mut().insert(HeaderName::from_static("x-request-id"), value);
