@@ -2,7 +2,7 @@
 //! asked of a real server over real HTTP, on SQLite and on PostgreSQL. One topic a file; each test's name is
 //! the sentence it proves.
 //!
-//! Needs nothing but the build. Where PostgreSQL's programs, the Python SDK or schemathesis are not installed, that
+//! Needs nothing but the build. Where PostgreSQL's programs, curl, the Python SDK or schemathesis are missing, that
 //! part says `SKIPPED` on the terminal, and fails under `USHER_REQUIRE_ALL=1`. Longer runs of the same tests:
 //! `USHER_RACE_ROUNDS` (10000 with the filter `mixed_races` is the great race), `USHER_CRASH_CYCLES`,
 //! `USHER_MODEL_STEPS`, `USHER_PLAN_ROWS`, `USHER_MAIL_COUNT`, `USHER_STALE_ROUNDS`, `USHER_TENANTS`. `USHER_BINARY` names another build
@@ -36,6 +36,7 @@ mod documents;
 mod edge;
 mod events;
 mod faults;
+mod first_run;
 mod foreign_ids;
 mod fuzzing;
 mod granting;

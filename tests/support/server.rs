@@ -6,7 +6,10 @@ use std::{
     net::{Ipv4Addr, SocketAddr, TcpListener},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -22,6 +25,10 @@ use super::{
     setup::{Scratch, Setup},
     smtp_sink::Letter,
 };
+
+/// The ports that processes listen on.
+const FIRST_PORT: u16 = 12_000;
+const PORTS: u32 = 20_000;
 
 /// Which database a test runs on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -347,9 +354,15 @@ impl Drop for TestServer {
     }
 }
 
-/// An address on loopback that nobody listens on just now.
+/// An address on loopback for a process that is started next. It is below the ports that systems give to whoever asks
+/// for any, so that no connection or server of another test takes it in between; each is given once.
 pub fn free_port() -> SocketAddr {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap()
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    (0..PORTS)
+        .map(|_| NEXT.fetch_add(1, Ordering::Relaxed).wrapping_add(std::process::id().wrapping_mul(97)))
+        .map(|count| SocketAddr::from((Ipv4Addr::LOCALHOST, FIRST_PORT + (count % PORTS) as u16)))
+        .find(|addr| TcpListener::bind(addr).is_ok())
+        .unwrap()
 }
 
 fn signal(process: u32, name: &str) {
