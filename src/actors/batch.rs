@@ -50,10 +50,7 @@ pub(super) async fn commit(store: &Store, jobs: Vec<Job>, pace: Option<&Pace>) -
     let now = Instant::now();
     let (mut jobs, late): (Vec<Job>, Vec<Job>) = jobs.into_iter().partition(|job| job.begin_by > now);
     for job in late {
-        job.task.refuse(Refusal::Unavailable {
-            retry_after: 1,
-            what: "Too much is waiting for this organisation.",
-        });
+        job.task.refuse(Refusal::TOO_MUCH_WAITS);
     }
     if jobs.is_empty() {
         return Way::Free;

@@ -11,6 +11,8 @@ mod connect;
 pub mod deliveries;
 mod error;
 pub mod events;
+#[cfg(test)]
+pub(crate) mod examples;
 mod health;
 pub mod idempotency;
 pub mod invites;

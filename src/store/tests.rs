@@ -1,10 +1,11 @@
 //! The statements that decide, asked by themselves: each guard in their WHERE is the only thing that a test
 //! here changes, because the code above looks at some of the same facts before or after.
 
-use entity::{Delivery, InviteId, InviteStatus, Millis, Role, TenantId, UserId, invite};
+use entity::{InviteStatus, Millis, TenantId, UserId, invite};
 
 use super::{
     Store,
+    examples::pending_invite,
     invites::{self, Acceptance},
     migrate, tenants,
 };
@@ -38,40 +39,6 @@ async fn store(tenants_of: &[TenantId]) -> Store {
     store
 }
 
-fn pending(tenant: TenantId, now: Millis) -> invite::Model {
-    invite::Model {
-        id: InviteId::new(),
-        tenant_id: tenant,
-        workspace_id: None,
-        email: "Alice@example.com".into(),
-        email_norm: "alice@example.com".into(),
-        role: Role::Member,
-        status: InviteStatus::Pending,
-        version: 2,
-        salt: vec![0; 32],
-        kid: "k1".into(),
-        link_host: None,
-        inviter: None,
-        inviter_key: None,
-        message: None,
-        note: None,
-        locale: None,
-        delivery: Delivery::None,
-        delivery_detail: None,
-        mails: 0,
-        mailed_at: None,
-        expires_at: now.plus(60_000),
-        accepted_by: None,
-        accepted_at: None,
-        declined_at: None,
-        revoked_by: None,
-        revoked_at: None,
-        expired_at: None,
-        inserted_at: now,
-        updated_at: now,
-    }
-}
-
 #[tokio::test]
 async fn an_acceptance_or_refusal_of_an_invite_changes_nothing_unless_every_guard_holds() {
     let (here, elsewhere) = (TenantId(uuid::Uuid::now_v7()), TenantId(uuid::Uuid::now_v7()));
@@ -94,7 +61,7 @@ async fn an_acceptance_or_refusal_of_an_invite_changes_nothing_unless_every_guar
     for (case, tenant, version, email_norm, change, holds) in cases {
         for accepting in [true, false] {
             let tx = store.tenant_write(here).await.unwrap();
-            let mut row = pending(here, now);
+            let mut row = invite::Model { version: 2, ..pending_invite(here, "alice@example.com", now) };
             change(&mut row, now);
             invites::insert(tx.conn(), vec![row.clone()]).await.unwrap();
             let who = Acceptance { id: row.id, version, email_norm, user: &user };
@@ -180,7 +147,10 @@ async fn a_list_of_more_parts_than_a_statement_takes_is_found() {
     let mine = TenantId(uuid::Uuid::now_v7());
     let store = store(&[mine]).await;
     let now = store.clock().now();
-    let row = invite::Model { inviter: Some(UserId("u-1".into())), ..pending(mine, now) };
+    let row = invite::Model {
+        inviter: Some(UserId("u-1".into())),
+        ..pending_invite(mine, "alice@example.com", now)
+    };
     let tx = store.tenant_write(mine).await.unwrap();
     super::invites::insert(tx.conn(), vec![row.clone()]).await.unwrap();
     let elsewhere = (0..150).map(|_| TenantId(uuid::Uuid::now_v7()));

@@ -1,7 +1,7 @@
 //! What the commands of one batch share: what one adds, the next finds; what is known is forgotten when it may no longer
 //! be so.
 
-use entity::{Delivery, InviteId, InviteStatus, Millis, Role, TenantId, UserId, invite, tenant_member};
+use entity::{InviteId, Millis, Role, TenantId, UserId, invite, tenant_member};
 use sea_orm::{EntityTrait, PaginatorTrait};
 
 use super::{LANE, World, in_world, together};
@@ -9,7 +9,7 @@ use crate::{
     actors::{Ahead, Command, Decision, Work},
     domain::Scope,
     identity::Call,
-    store::{self, events::NewEvent, members::Origin},
+    store::{self, events::NewEvent, examples::pending_invite, members::Origin},
 };
 
 /// What a command of these tests does; each tells what it found.
@@ -53,7 +53,7 @@ impl Command for Taken {
                 if !work.is_free(Scope::Org, norm) {
                     return Ok("not known to be free".into());
                 }
-                work.add_invite(invite_to(tenant, norm, now));
+                work.add_invite(pending_invite(tenant, norm, now));
                 "invited"
             }
             Step::Join(who) => {
@@ -96,40 +96,6 @@ async fn counted(work: &Work<'_>) -> Decision<String> {
 
 fn member(tenant: TenantId, user: &UserId, at: Millis) -> tenant_member::Model {
     Origin { added_by: None, invite: None, at }.in_tenant(tenant, user, Role::Member)
-}
-
-fn invite_to(tenant: TenantId, norm: &str, now: Millis) -> invite::Model {
-    invite::Model {
-        id: InviteId::new(),
-        tenant_id: tenant,
-        workspace_id: None,
-        email: norm.into(),
-        email_norm: norm.into(),
-        role: Role::Member,
-        status: InviteStatus::Pending,
-        version: 1,
-        salt: vec![0; 32],
-        kid: "k1".into(),
-        link_host: None,
-        inviter: None,
-        inviter_key: None,
-        message: None,
-        note: None,
-        locale: None,
-        delivery: Delivery::None,
-        delivery_detail: None,
-        mails: 0,
-        mailed_at: None,
-        expires_at: now.plus(60_000),
-        accepted_by: None,
-        accepted_at: None,
-        declined_at: None,
-        revoked_by: None,
-        revoked_at: None,
-        expired_at: None,
-        inserted_at: now,
-        updated_at: now,
-    }
 }
 
 async fn told(world: &World, steps: Vec<Step>) -> Vec<String> {

@@ -185,8 +185,9 @@ mod tests {
     use crate::{
         config::settings,
         domain::{Clock, MasterKey},
+        store::examples::pending_invite,
     };
-    use entity::{Delivery, InviteStatus, Millis, Role, TenantId};
+    use entity::{InviteStatus, Millis, TenantId};
     use tokio::sync::oneshot;
 
     async fn previews() -> Previews {
@@ -211,34 +212,10 @@ mod tests {
     fn row(id: InviteId, status: InviteStatus) -> Kept {
         let invite = invite::Model {
             id,
-            tenant_id: TenantId(uuid::Uuid::nil()),
-            workspace_id: None,
-            email: "alice@example.com".into(),
-            email_norm: "alice@example.com".into(),
-            role: Role::Member,
             status,
-            version: 1,
-            salt: vec![0; 32],
-            kid: "k1".into(),
-            link_host: None,
-            inviter: None,
-            inviter_key: None,
             message: Some("for the mail alone".into()),
-            note: None,
-            locale: None,
-            delivery: Delivery::None,
-            delivery_detail: None,
-            mails: 0,
-            mailed_at: None,
             expires_at: Millis(i64::MAX),
-            accepted_by: None,
-            accepted_at: None,
-            declined_at: None,
-            revoked_by: None,
-            revoked_at: None,
-            expired_at: None,
-            inserted_at: Millis(0),
-            updated_at: Millis(0),
+            ..pending_invite(TenantId(uuid::Uuid::nil()), "alice@example.com", Millis(0))
         };
         Kept::of(PreviewRow { invite, inviter_name: None, workspace_name: None }, &keys())
     }

@@ -16,8 +16,8 @@ use std::{
 
 use actix::{Arbiter, System};
 use entity::{
-    Delivery, InviteId, InviteStatus, Millis, OutboxId, OutboxState, Role, TenantId, WorkspaceId, event,
-    invite, outbox, workspace,
+    Delivery, InviteId, InviteStatus, Millis, OutboxId, OutboxState, TenantId, WorkspaceId, event, invite,
+    outbox, workspace,
 };
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
@@ -27,7 +27,7 @@ use super::{Deps, Mailbox, Mailer, MailerHandle, TakenNotes, Transports, mailer}
 use crate::{
     config::{Documents, Settings, Source, compose},
     domain::Clock,
-    store::{self, Store},
+    store::{self, Store, examples::pending_invite},
     tenancy::Registry,
 };
 use relay::FaultyRelay;
@@ -248,35 +248,12 @@ fn new_invite(
     change: impl FnOnce(&mut invite::Model),
 ) -> invite::Model {
     let mut row = invite::Model {
-        id: InviteId::new(),
-        tenant_id: tenant,
-        workspace_id: None,
-        email: format!("{name}@example.com"),
-        email_norm: format!("{name}@example.com"),
-        role: Role::Member,
-        status: InviteStatus::Pending,
-        version: 1,
-        salt: vec![7; 32],
-        kid: "k1".into(),
         link_host: Some(if tenant == acme() { "app.acme.test".into() } else { "app.clinic.test".into() }),
-        inviter: None,
-        inviter_key: None,
-        message: None,
-        note: None,
-        locale: None,
         delivery: Delivery::Queued,
-        delivery_detail: None,
         mails: 1,
         mailed_at: Some(now),
         expires_at: now.plus(7 * 86_400_000),
-        accepted_by: None,
-        accepted_at: None,
-        declined_at: None,
-        revoked_by: None,
-        revoked_at: None,
-        expired_at: None,
-        inserted_at: now,
-        updated_at: now,
+        ..pending_invite(tenant, &format!("{name}@example.com"), now)
     };
     change(&mut row);
     row

@@ -106,12 +106,7 @@ impl Drop for FaultyRelay {
 impl FaultyRelay {
     /// Listens on a free port of 127.0.0.1, on the current runtime.
     pub async fn start(mode: Mode) -> Self {
-        Self::start_on("127.0.0.1:0", mode).await
-    }
-
-    /// Listens on this address: a relay that comes back.
-    pub async fn start_on(address: &str, mode: Mode) -> Self {
-        let listener = TcpListener::bind(address).await.expect("a port for the relay");
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port for the relay");
         let address = listener.local_addr().expect("an address");
         let seen = Arc::new(Mutex::new(Seen { mode: Some(mode), ..Seen::default() }));
         let counters = Arc::new(Counters::default());
