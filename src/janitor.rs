@@ -28,7 +28,7 @@ const GLANCE: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_millis(50);
 /// Rows of one batch at most: answers, counters, mails.
 const BATCH: u64 = 200;
-/// Invites of one batch at most, and mails of theirs: each is in ten indexes.
+/// Invites of one batch at most, and mails of theirs: each is in eight indexes.
 const INVITES: u64 = 10;
 /// Tenants looked through by one statement.
 const TENANTS: usize = 64;

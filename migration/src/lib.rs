@@ -10,6 +10,7 @@ mod m20261121_000003_create_credentials;
 mod m20261121_000004_index_invite_lists;
 mod m20261121_000005_index_ended_invites;
 mod m20261122_000006_drop_pending_inviter;
+mod m20261122_000007_drop_role_and_delivery;
 
 /// All migrations, in order.
 pub struct Migrator;
@@ -24,6 +25,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000004_index_invite_lists::Migration),
             Box::new(m20261121_000005_index_ended_invites::Migration),
             Box::new(m20261122_000006_drop_pending_inviter::Migration),
+            Box::new(m20261122_000007_drop_role_and_delivery::Migration),
         ]
     }
 }

@@ -154,10 +154,11 @@ async fn try_together(store: &Store, jobs: &mut [Job], pace: Option<&Pace>) -> T
             }
         }
     }
+    let written = write(&tx, &mut shared, &mut ended).await;
     if let Some(pace) = pace {
         pace.note(jobs.len(), begun.elapsed());
     }
-    match finish(tx, &mut shared, &mut ended).await {
+    match finish(tx, written).await {
         Ok(()) => Together::Done(ended),
         Err(Unfinished::RolledBack) => Together::OneByOne,
         Err(Unfinished::Unknown) => Together::Refuse(unknown_outcome()),
@@ -174,7 +175,8 @@ async fn with_savepoints(store: &Store, jobs: &mut [Job]) -> Result<Vec<Ended>, 
         };
         ended.push(one);
     }
-    match finish(tx, &mut Shared::default(), &mut ended).await {
+    let written = write(&tx, &mut Shared::default(), &mut ended).await;
+    match finish(tx, written).await {
         Ok(()) => Ok(ended),
         Err(Unfinished::RolledBack) => Err(Refusal::Internal),
         Err(Unfinished::Unknown) => Err(unknown_outcome()),
@@ -223,26 +225,18 @@ enum Unfinished {
     Unknown,
 }
 
-/// Writes what the commands appended and commits. A batch that wrote nothing is rolled back, which costs no
-/// disk.
-async fn finish(tx: Tx, shared: &mut Shared, ended: &mut [Ended]) -> Result<(), Unfinished> {
+/// Writes what the commands appended; tells whether there is anything to commit.
+async fn write(tx: &Tx, shared: &mut Shared, ended: &mut [Ended]) -> Result<bool, Stop> {
     let mut appends: Vec<Appends> = Vec::with_capacity(ended.len());
-    let mut wrote = false;
     for one in ended.iter_mut() {
         if let Ended::Decided(decided) = one {
-            wrote = true;
             appends.push(std::mem::take(decided));
         }
     }
-    if !wrote {
-        tx.rollback().await;
-        return Ok(());
+    if appends.is_empty() {
+        return Ok(false);
     }
-    if let Err(stop) = write_appends(&tx, shared, &mut appends).await {
-        tracing::warn!(?stop, "writing what a batch appends failed");
-        tx.rollback().await;
-        return Err(Unfinished::RolledBack);
-    }
+    write_appends(tx, shared, &mut appends).await?;
     // back to their commands, for what follows the commit
     let mut appends = appends.into_iter();
     for one in ended.iter_mut() {
@@ -252,11 +246,24 @@ async fn finish(tx: Tx, shared: &mut Shared, ended: &mut [Ended]) -> Result<(), 
             *decided = append;
         }
     }
-    match tx.commit().await {
-        Ok(()) => Ok(()),
-        Err(error) => {
+    Ok(true)
+}
+
+/// Commits what is written. A batch that wrote nothing is rolled back, which costs no disk.
+async fn finish(tx: Tx, written: Result<bool, Stop>) -> Result<(), Unfinished> {
+    match written {
+        Ok(true) => tx.commit().await.map_err(|error| {
             tracing::warn!(%error, "a commit was not answered");
-            Err(Unfinished::Unknown)
+            Unfinished::Unknown
+        }),
+        Ok(false) => {
+            tx.rollback().await;
+            Ok(())
+        }
+        Err(stop) => {
+            tracing::warn!(?stop, "writing what a batch appends failed");
+            tx.rollback().await;
+            Err(Unfinished::RolledBack)
         }
     }
 }

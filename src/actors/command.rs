@@ -13,7 +13,12 @@ use super::shared::{Ahead, Shared};
 use crate::{
     domain::{Refusal, Scope, Standing},
     identity::{Call, first_sight::TAKEN},
-    store::{self, Conn, StoreError, events::NewEvent, tx::Tx, users::Sighting},
+    store::{
+        self, Conn, StoreError,
+        events::{NewEvent, Told},
+        tx::Tx,
+        users::Sighting,
+    },
 };
 
 /// Why a command ends without its output.
@@ -135,7 +140,7 @@ impl<'t> Work<'t> {
         Ok(self.shared.has_workspace(self.tx.conn(), self.tenant, id).await?)
     }
 
-    /// Whether it is known that an address can be invited ([`Ahead::Address`]); `false` says nothing.
+    /// Whether it is known that an address can be invited ([`Ahead::Invite`]); `false` says nothing.
     pub fn is_free(&mut self, scope: Scope, email_norm: &str) -> bool {
         // somebody of this batch may have got it
         self.shared.take_free(self.tenant, scope, email_norm)
@@ -276,7 +281,7 @@ impl Appends {
 /// Refuses, and must then be rolled back, where a user's id belongs to somebody else.
 pub(super) async fn write_appends(tx: &Tx, shared: &mut Shared, appends: &mut [Appends]) -> Decision<()> {
     shared.write(tx.conn()).await?;
-    let mut events_of: BTreeMap<TenantId, (Millis, Vec<NewEvent>)> = BTreeMap::new();
+    let mut told: BTreeMap<TenantId, Told> = BTreeMap::new();
     let mut mails = Vec::new();
     let mut users = Vec::new();
     for one in appends {
@@ -285,15 +290,13 @@ pub(super) async fn write_appends(tx: &Tx, shared: &mut Shared, appends: &mut [A
                 Some(at) => at,
                 None => tx.now().await?,
             };
-            let (_, events) = events_of.entry(tenant).or_insert_with(|| (at, Vec::new()));
-            events.append(&mut one.events);
+            let first = || Told { tenant, at, events: Vec::new(), joined: shared.take_joined(tenant) };
+            told.entry(tenant).or_insert_with(first).events.append(&mut one.events);
         }
         mails.append(&mut one.mails);
         users.append(&mut one.users);
     }
-    for (tenant, (at, events)) in events_of {
-        store::events::append(tx.conn(), tenant, at, events, shared.take_joined(tenant)).await?;
-    }
+    store::events::append(tx.conn(), told.into_values().collect()).await?;
     shared.settle(tx.conn()).await?;
     store::outbox::append(tx.conn(), mails).await?;
     if users.is_empty() {

@@ -15,8 +15,9 @@ use crate::{
 /// What a command is going to look at, so that a batch can read it for many at once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ahead {
-    /// Whether an address can be invited: nobody holds it, and no invite of the scope is pending for it.
-    Address(Scope, String),
+    /// Whether an address can be invited: nobody holds it, and no invite of the scope is pending for it. And where who
+    /// invites stands, if it is a person.
+    Invite(Scope, String, Option<UserId>),
     /// An invite, and whether somebody is a stranger to the tenant.
     Answer(InviteId, UserId),
 }
@@ -45,40 +46,41 @@ impl Shared {
     /// Reads what the commands of a batch are going to look at.
     pub(super) async fn read(conn: &Conn, asked: &[(TenantId, Option<Ahead>)]) -> Result<Self, DbErr> {
         let mut shared = Self::default();
-        let mut addresses: BTreeMap<TenantId, HashMap<Scope, Vec<String>>> = BTreeMap::new();
-        let mut answers: BTreeMap<TenantId, (Vec<InviteId>, Vec<UserId>)> = BTreeMap::new();
-        let mut all = BTreeSet::new();
+        let (mut addresses, mut places, mut people) = (Vec::new(), BTreeSet::new(), Vec::new());
+        let mut answers: BTreeMap<TenantId, Vec<InviteId>> = BTreeMap::new();
         for (tenant, ahead) in asked {
             match ahead {
-                Some(Ahead::Address(scope, norm)) => {
-                    all.insert(norm.clone());
-                    addresses.entry(*tenant).or_default().entry(*scope).or_default().push(norm.clone());
+                Some(Ahead::Invite(scope, norm, sender)) => {
+                    addresses.push((*tenant, *scope, norm.clone()));
+                    places.extend(sender.clone().map(|sender| (*tenant, sender, scope.workspace())));
                 }
                 Some(Ahead::Answer(id, user)) => {
-                    let (ids, users) = answers.entry(*tenant).or_default();
-                    ids.push(*id);
-                    users.push(user.clone());
+                    answers.entry(*tenant).or_default().push(*id);
+                    people.push((*tenant, user.clone()));
                 }
                 None => {}
             }
         }
-        let held: HashSet<String> =
-            users::held(conn, &all.into_iter().collect::<Vec<_>>()).await?.into_iter().collect();
-        for (tenant, scopes) in addresses {
-            for (scope, norms) in scopes {
-                let pending: HashSet<String> =
-                    invites::pending_among(conn, tenant, scope, &norms).await?.into_iter().collect();
-                let free = norms.into_iter().filter(|norm| !held.contains(norm) && !pending.contains(norm));
-                shared.free.extend(free.map(|norm| (tenant, scope, norm)));
-            }
+        let places: Vec<_> = places.into_iter().collect();
+        for ((tenant, user, workspace), (standing, there)) in
+            places.iter().zip(members::standings(conn, &places).await?)
+        {
+            shared.standings.insert((*tenant, user.clone(), *workspace), standing);
+            shared.workspaces.extend(workspace.filter(|_| there).map(|id| (*tenant, id)));
         }
-        for (tenant, (ids, users)) in answers {
+        let norms: Vec<_> = addresses.iter().map(|(_, _, norm)| norm.clone()).collect();
+        let held: HashSet<String> = users::held(conn, &norms).await?.into_iter().collect();
+        let pending = invites::pending_among(conn, &addresses).await?;
+        let free = addresses.into_iter().enumerate();
+        let free = free.filter(|(place, (_, _, norm))| !held.contains(norm) && !pending.contains(place));
+        shared.free.extend(free.map(|(_, address)| address));
+        for (tenant, ids) in answers {
             let rows = invites::find_all(conn, tenant, &ids).await?;
             shared.found.extend(rows.into_iter().map(|row| ((tenant, row.id), row)));
-            let members: HashSet<UserId> = members::among(conn, tenant, &users).await?.into_iter().collect();
-            let strangers = users.into_iter().filter(|user| !members.contains(user));
-            shared.strangers.extend(strangers.map(|user| (tenant, user)));
         }
+        let members = members::among(conn, &people).await?;
+        let strangers = people.into_iter().enumerate().filter(|(place, _)| !members.contains(place));
+        shared.strangers.extend(strangers.map(|(_, person)| person));
         Ok(shared)
     }
 

@@ -92,7 +92,8 @@ impl Command for CreateInvite {
     }
 
     fn ahead(&self) -> Option<Ahead> {
-        Some(Ahead::Address(self.new.scope, self.new.email.norm().to_owned()))
+        let sender = self.by.by_membership().cloned();
+        Some(Ahead::Invite(self.new.scope, self.new.email.norm().to_owned(), sender))
     }
 
     async fn decide(&self, work: &mut Work<'_>) -> Decision<Created> {

@@ -4,7 +4,10 @@
 use entity::{OutboxId, TenantId};
 use serde_json::json;
 
-use crate::store::{self, Store, StoreError, events::NewEvent};
+use crate::store::{
+    self, Store, StoreError,
+    events::{NewEvent, Told},
+};
 
 /// Queues given-up mails of a tenant again, one or all of them (a thousand at a time); gives how many.
 ///
@@ -29,7 +32,7 @@ async fn queue_again(store: &Store, tenant: TenantId, which: Option<OutboxId>) -
                 actor: "operator".to_owned(),
                 data: Some(json!({ "mails": count })),
             };
-            store::events::append(tx.conn(), tenant, now, vec![event], 0).await?;
+            store::events::append(tx.conn(), vec![Told::of(tenant, now, vec![event])]).await?;
         }
         Ok::<_, StoreError>(count)
     }

@@ -10,7 +10,7 @@ use sea_orm::{
 
 use super::{
     Rows,
-    events::{self, NewEvent},
+    events::{self, NewEvent, Told},
     outbox::{Held, ending, ending_values, number},
     text::Text,
 };
@@ -76,7 +76,7 @@ pub async fn settle(
         set_delivery(conn, tenant, mail.invite, mail.number, stands, mail.class).await?;
         told.extend(event_of(mail, anew));
     }
-    events::append(conn, tenant, now, told, 0).await?;
+    events::append(conn, vec![Told::of(tenant, now, told)]).await?;
     Ok(count)
 }
 
@@ -253,7 +253,7 @@ pub async fn rekey(
         actor: "system".to_owned(),
         data: Some(serde_json::json!({ "version": next, "reason": "key_gone" })),
     };
-    events::append(conn, tenant, now, vec![rotated], 0).await?;
+    events::append(conn, vec![Told::of(tenant, now, vec![rotated])]).await?;
     Ok(Some(row))
 }
 

@@ -1,13 +1,18 @@
 //! The table `events`: numbered per tenant without gaps, under the tenant's lock, in the transaction of the
 //! change that each tells of.
 
+use std::collections::HashMap;
+
 use entity::{InviteId, Millis, TenantId, WorkspaceId, event, tenant};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect,
-    sea_query::{Expr, Func, Query, SimpleExpr},
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect, Value,
+    sea_query::{Expr, Func, IntoIden, Query, SimpleExpr, TableRef, ValueTuple},
 };
 
-use super::text::{Inserts, Text};
+use super::{
+    constant_chunks,
+    text::{Inserts, Sizes},
+};
 
 /// An event about to be numbered.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,41 +29,43 @@ pub struct NewEvent {
     pub data: Option<serde_json::Value>,
 }
 
-/// Numbers and writes events of one tenant, whose lock is held, and counts who has joined it.
+/// What is told of one tenant, whose lock is held.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Told {
+    /// The tenant.
+    pub tenant: TenantId,
+    /// When it happened.
+    pub at: Millis,
+    /// What happened, in order.
+    pub events: Vec<NewEvent>,
+    /// How many have joined the tenant by it, and are counted with it if anything is told.
+    pub joined: i64,
+}
+
+impl Told {
+    /// Of what nobody has joined by.
+    #[must_use]
+    pub fn of(tenant: TenantId, at: Millis, events: Vec<NewEvent>) -> Self {
+        Self { tenant, at, events, joined: 0 }
+    }
+}
+
+/// Numbers and writes events of tenants, each of which is named once.
 ///
 /// # Errors
-/// As any statement; `RecordNotFound` if the tenant has no row.
-pub async fn append(
-    conn: &impl ConnectionTrait,
-    tenant: TenantId,
-    at: Millis,
-    events: Vec<NewEvent>,
-    joined: i64,
-) -> Result<(), DbErr> {
-    if events.is_empty() {
-        return Ok(());
-    }
-    static NUMBER: Text = Text::new();
+/// As any statement; `RecordNotFound` if a tenant has no row.
+pub async fn append(conn: &impl ConnectionTrait, mut told: Vec<Told>) -> Result<(), DbErr> {
     static INSERTS: Inserts = Inserts::new();
-    let count = i64::try_from(events.len()).unwrap_or(i64::MAX);
-    let number = NUMBER.with(conn, [count.into(), joined.into(), tenant.into()], |engine| {
-        let update = Query::update()
-            .table(tenant::Entity)
-            .value(tenant::Column::EventSeq, Expr::col(tenant::Column::EventSeq).add(count))
-            .value(tenant::Column::SeatsUsed, Expr::col(tenant::Column::SeatsUsed).add(joined))
-            .and_where(tenant::Column::Id.eq(tenant))
-            .returning_col(tenant::Column::EventSeq)
-            .to_owned();
-        engine.build(&update)
-    });
-    let row = conn.query_one_raw(number).await?;
-    let row = row.ok_or_else(|| DbErr::RecordNotFound(format!("tenant {tenant}")))?;
-    let last: i64 = row.try_get_by_index(0)?;
-    let first = last - count + 1;
-    let rows = events
-        .into_iter()
-        .zip(first..)
-        .map(|(new, seq)| event::Model {
+    told.retain(|of| !of.events.is_empty());
+    let mut last_of = HashMap::with_capacity(told.len());
+    for chunk in constant_chunks(told.iter().collect()) {
+        number(conn, &chunk, &mut last_of).await?;
+    }
+    let mut rows = Vec::new();
+    for Told { tenant, at, events, .. } in told {
+        let last = last_of.get(&tenant).ok_or_else(|| DbErr::RecordNotFound(format!("tenant {tenant}")))?;
+        let first = last - count_of(&events) + 1;
+        rows.extend(events.into_iter().zip(first..).map(|(new, seq)| event::Model {
             tenant_id: tenant,
             seq,
             kind: new.kind.to_owned(),
@@ -67,9 +74,47 @@ pub async fn append(
             actor: new.actor,
             data: new.data.map(|data| data.to_string()),
             at,
-        })
-        .collect();
+        }));
+    }
     INSERTS.add::<event::Entity>(conn, rows, None).await.map(drop)
+}
+
+/// Takes the numbers of these tenants' events, and learns the last of each.
+async fn number(
+    conn: &impl ConnectionTrait,
+    told: &[&Told],
+    last_of: &mut HashMap<TenantId, i64>,
+) -> Result<(), DbErr> {
+    static NUMBER: Sizes = Sizes::new();
+    const TOLD: &str = "told";
+    let tuples = || told.iter().map(|of| [of.tenant.into(), count_of(&of.events).into(), of.joined.into()]);
+    let number = NUMBER.of(told.len())?.with(conn, tuples().flatten(), |engine| {
+        let of = |column: &'static str| Expr::col((TOLD, column));
+        let values = tuples().map(|tuple: [Value; 3]| ValueTuple::Many(tuple.into())).collect();
+        let update = Query::update()
+            .table(tenant::Entity)
+            .value(
+                tenant::Column::EventSeq,
+                Expr::col((tenant::Entity, tenant::Column::EventSeq)).add(of("column2")),
+            )
+            .value(
+                tenant::Column::SeatsUsed,
+                Expr::col((tenant::Entity, tenant::Column::SeatsUsed)).add(of("column3")),
+            )
+            .from(TableRef::ValuesList(values, TOLD.into_iden()))
+            .and_where(Expr::col((tenant::Entity, tenant::Column::Id)).eq(of("column1")))
+            .returning(Query::returning().columns([tenant::Column::Id, tenant::Column::EventSeq]))
+            .to_owned();
+        engine.build(&update)
+    });
+    for row in conn.query_all_raw(number).await? {
+        last_of.insert(row.try_get("", "id")?, row.try_get("", "event_seq")?);
+    }
+    Ok(())
+}
+
+fn count_of(events: &[NewEvent]) -> i64 {
+    i64::try_from(events.len()).unwrap_or(i64::MAX)
 }
 
 /// The events of one invite, oldest first, at most ten thousand: more than anybody reads, and not more than a

@@ -5,6 +5,7 @@ use entity::{InviteStatus, Millis, TenantId, UserId, invite};
 
 use super::{
     Store,
+    events::{self, NewEvent, Told},
     examples::pending_invite,
     invites::{self, Acceptance},
     migrate, tenants,
@@ -263,4 +264,39 @@ async fn what_is_looked_up_is_read_at_once_and_where_no_connection_is_free_by_an
     assert_eq!(asked, at_once);
     assert_ne!(asked, by_another);
     std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[tokio::test]
+async fn events_of_several_tenants_are_numbered_each_by_itself_and_whoever_joined_is_counted() {
+    let tenants: [_; 3] = std::array::from_fn(|_| TenantId(uuid::Uuid::now_v7()));
+    let store = store(&tenants).await;
+    let event =
+        |kind| NewEvent { kind, invite_id: None, workspace_id: None, actor: "u-1".into(), data: None };
+    let told = |tenant, kinds: &[&'static str], joined| Told {
+        tenant,
+        at: Millis(1),
+        events: kinds.iter().map(|kind| event(kind)).collect(),
+        joined,
+    };
+    let [one, two, three] = tenants;
+    for batch in [
+        vec![told(one, &["a"], 1)],
+        vec![told(one, &["b", "c"], 2), told(two, &["d"], 0), told(three, &[], 5)],
+        vec![told(two, &["e", "f"], 1), told(one, &["g"], 0), told(three, &["h"], 0)],
+    ] {
+        let tx = store.tenants_write(&tenants).await.unwrap();
+        events::append(tx.conn(), batch).await.unwrap();
+        tx.commit().await.unwrap();
+    }
+    for (tenant, kinds, seats) in [(one, "abcg", 3), (two, "def", 1), (three, "h", 0)] {
+        let tx = store.tenant_write(tenant).await.unwrap();
+        let rows = events::after(tx.conn(), tenant, 0, 10).await.unwrap();
+        assert_eq!(rows.iter().map(|row| row.kind.as_str()).collect::<String>(), kinds);
+        assert!(rows.iter().zip(1..).all(|(row, seq)| row.seq == seq), "{rows:?}");
+        assert_eq!(tenants::seats_used(tx.conn(), tenant).await.unwrap(), seats);
+        tx.rollback().await;
+    }
+    let nobody = TenantId(uuid::Uuid::now_v7());
+    let tx = store.tenants_write(&tenants).await.unwrap();
+    assert!(events::append(tx.conn(), vec![told(nobody, &["x"], 0)]).await.is_err());
 }

@@ -5,9 +5,9 @@
 use std::sync::OnceLock;
 
 use sea_orm::{
-    ConnectionTrait, DbBackend, DbErr, EntityTrait, IntoActiveModel, Iterable, ModelTrait, QueryTrait,
-    Statement, Value,
-    sea_query::{ExprTrait, OnConflict, Query, SelectStatement, SimpleExpr, Values},
+    ConnectionTrait, DbBackend, DbErr, EntityTrait, IntoActiveModel, Iterable, ModelTrait, QueryResult,
+    QueryTrait, Statement, Value,
+    sea_query::{Expr, OnConflict, Query, SelectStatement, SimpleExpr, ValueTuple, Values},
 };
 
 /// The text of one statement, on each engine.
@@ -108,19 +108,61 @@ where
     row.into_active_model().reset_all()
 }
 
-/// What [`asking_each`] asks for, in its inner statement.
-pub(super) const ASKED: (&str, &str) = ("asked", "column1");
+/// What is asked for of many tuples at once. Of a list of them (`IN`, or a join) an engine would judge whether each is looked
+/// up or all that the rest of a condition finds is walked, and without figures of a table it takes the latter: so each
+/// is asked about by statements that find one value.
+pub(super) struct Asking(Sizes);
 
-/// Those of these values for which `one` finds its row. A list of them (`IN`) would leave it to the engine whether each
-/// is looked up or all that the rest of the condition finds is walked, and without figures of a table it takes the latter.
-pub(super) fn asking_each<V: Into<Value>>(
-    values: impl Iterator<Item = V>,
-    one: SelectStatement,
-) -> SelectStatement {
-    let found = SimpleExpr::SubQuery(None, Box::new(one.into()));
-    Query::select()
-        .column(ASKED)
-        .from_values(values.map(Into::into).collect::<Vec<Value>>(), ASKED.0)
-        .and_where(found.is_not_null())
-        .to_owned()
+/// A value of a tuple, as statements name it.
+pub(super) type Asked = (&'static str, &'static str);
+
+impl Asking {
+    /// Place of a tuple, and its values.
+    const PLACE: Asked = ("asked", "column1");
+    pub(super) const FIRST: Asked = ("asked", "column2");
+    pub(super) const SECOND: Asked = ("asked", "column3");
+    pub(super) const THIRD: Asked = ("asked", "column4");
+
+    pub(super) const fn new() -> Self {
+        Self(Sizes::new())
+    }
+
+    /// The rows that are found, each with the place of its tuple; `ask` makes the rest of the statement.
+    pub(super) async fn each<const N: usize>(
+        &self,
+        conn: &impl ConnectionTrait,
+        tuples: &[[Value; N]],
+        ask: impl Fn(&mut SelectStatement) -> &mut SelectStatement,
+    ) -> Result<Vec<(usize, QueryResult)>, DbErr> {
+        let (mut before, mut rows) = (0, Vec::new());
+        for chunk in super::filled_chunks(tuples) {
+            let placed = || chunk.iter().zip(0_i64..).map(|(tuple, place)| (Value::from(place), tuple));
+            let values =
+                placed().flat_map(|(place, tuple)| std::iter::once(place).chain(tuple.iter().cloned()));
+            let statement = self.0.of(chunk.len())?.with(conn, values, |engine| {
+                let tuples = placed().map(|(place, tuple)| {
+                    ValueTuple::Many(std::iter::once(place).chain(tuple.iter().cloned()).collect())
+                });
+                let mut query = Query::select();
+                query.expr_as(Expr::col(Self::PLACE), "place").from_values(tuples, Self::PLACE.0);
+                ask(&mut query);
+                engine.build(&query)
+            });
+            for row in conn.query_all_raw(statement).await? {
+                let place = usize::try_from(row.try_get::<i64>("", "place")?).unwrap_or(usize::MAX);
+                let place = place.saturating_add(before);
+                // the last run is filled up
+                if place < tuples.len() {
+                    rows.push((place, row));
+                }
+            }
+            before += chunk.len();
+        }
+        Ok(rows)
+    }
+}
+
+/// What a statement of one value finds.
+pub(super) fn found(one: SelectStatement) -> SimpleExpr {
+    SimpleExpr::SubQuery(None, Box::new(one.into()))
 }

@@ -77,6 +77,15 @@ async fn what_is_asked_often_is_looked_up_among_very_many_rows(mut server: TestS
     let many: Vec<_> = (1..=64).map(|n| seeded.invite(n * 40)).collect();
     let addresses: Vec<_> = (1..=64).map(|n| LongServed::address(n * 40)).collect();
     let people: Vec<_> = (1..=64).map(LongServed::person).collect();
+    let among =
+        |scope| -> Vec<_> { addresses.iter().map(|address| (acme, scope, address.clone())).collect() };
+    let happened = events::NewEvent {
+        kind: "invite.created",
+        invite_id: None,
+        workspace_id: None,
+        actor: "system".into(),
+        data: None,
+    };
     let now = Millis(now);
     ask! {
         "an invite": invites::find(&db, acme, id);
@@ -87,9 +96,9 @@ async fn what_is_asked_often_is_looked_up_among_very_many_rows(mut server: TestS
         "the pending invite of an address in a tenant":
             invites::pending_for(&db, acme, Scope::Org, &LongServed::address(org));
         "which of many addresses have something pending in a workspace":
-            invites::pending_among(&db, acme, Scope::Workspace(workspace), &addresses);
+            invites::pending_among(&db, &among(Scope::Workspace(workspace)));
         "which of many addresses have something pending in a tenant":
-            invites::pending_among(&db, acme, Scope::Org, &addresses);
+            invites::pending_among(&db, &among(Scope::Org));
         "many invites": invites::find_all(&db, acme, &many);
         "the pending invites to an address": invites::pending_to(&db, acme, &address);
         "the inbox": invites::inbox(&db, &address, &[acme, small], now, 100);
@@ -101,6 +110,11 @@ async fn what_is_asked_often_is_looked_up_among_very_many_rows(mut server: TestS
         "forgetting invites": invites::forget(&db, acme, &[seeded.invite(accepted)], now, 200);
     }
 
+    let told = |tenants: &[TenantId]| -> Vec<_> {
+        tenants.iter().map(|tenant| events::Told::of(*tenant, now, vec![happened.clone()])).collect()
+    };
+    let members_of: Vec<_> = people.iter().map(|person| (acme, person.clone())).collect();
+    let standing: Vec<_> = people.iter().map(|person| (acme, person.clone(), Some(workspace))).collect();
     ask! {
         "where somebody stands": members::standing(&db, acme, &person, Some(workspace));
         "members who hold an address": members::with_email(&db, acme, &LongServed::address(accepted));
@@ -111,7 +125,10 @@ async fn what_is_asked_often_is_looked_up_among_very_many_rows(mut server: TestS
         "what somebody alone owns": members::solely_owned_workspaces(&db, acme, &person);
         "seats": tenants::seats_used(&db, acme);
         "counting a seat": tenants::count_seats(&db, acme, 1);
-        "which of many people are members": members::among(&db, acme, &people);
+        "numbering events": events::append(&db, told(&[acme]));
+        "numbering events of several tenants": events::append(&db, told(&[acme, small]));
+        "which of many people are members": members::among(&db, &members_of);
+        "where many people stand": members::standings(&db, &standing);
         "a person": users::find(&db, &person);
         "which of many addresses are held": users::held(&db, &addresses);
         "several persons": users::find_all(&db, (1..64).map(LongServed::person));

@@ -38,7 +38,7 @@ impl Command for Taken {
 
     fn ahead(&self) -> Option<Ahead> {
         match &self.0 {
-            Step::Invite(norm) => Some(Ahead::Address(Scope::Org, (*norm).to_owned())),
+            Step::Invite(norm) => Some(Ahead::Invite(Scope::Org, (*norm).to_owned(), None)),
             Step::Join(who) | Step::Stands(who) => {
                 Some(Ahead::Answer(InviteId::new(), UserId((*who).into())))
             }

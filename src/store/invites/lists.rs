@@ -1,19 +1,21 @@
 //! What is read of invites besides the lists of [`super::listing`]: the operator's list, the inbox, the row of a preview
 //! with its names, and what a batch of commands asks for at once.
 
+use std::collections::HashSet;
+
 use entity::{InviteId, Millis, TenantId, invite};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DbErr, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect,
-    QueryTrait, Select,
-    sea_query::{Expr, Query},
+    QueryTrait, Select, Value,
+    sea_query::{Expr, Query, SelectStatement},
 };
 
-use super::{find_for_link, in_scope, of_ids, pending};
+use super::{find_for_link, of_ids, pending};
 use crate::{
     domain::Scope,
     store::{
         Rows, filled_chunks,
-        text::{ASKED, Sizes, asking_each},
+        text::{Asked, Asking, Sizes, found},
     },
 };
 
@@ -119,36 +121,51 @@ pub async fn find_all(
     Ok(rows)
 }
 
-/// Those of these addresses that have a pending row in the scope, live or past its end, in no order.
+/// The places of those of these addresses that have a pending row in their scope, live or past its end.
 ///
 /// # Errors
 /// As any statement.
 pub async fn pending_among(
     conn: &impl ConnectionTrait,
-    tenant: TenantId,
-    scope: Scope,
-    emails: &[String],
-) -> Result<Vec<String>, DbErr> {
-    static INTO_ORG: Sizes = Sizes::new();
-    static INTO_WORKSPACE: Sizes = Sizes::new();
-    let texts = if scope == Scope::Org { &INTO_ORG } else { &INTO_WORKSPACE };
-    let mut found_pending = Vec::new();
-    for chunk in filled_chunks(emails) {
-        let place = std::iter::once(tenant.into()).chain(scope.workspace().map(Into::into));
-        let values = chunk.iter().map(|email| email.as_str().into()).chain(place);
-        let found = texts.of(chunk.len())?.with(conn, values, |engine| {
-            let one = Query::select()
-                .column(invite::Column::Id)
-                .from(invite::Entity)
-                .cond_where(in_scope(tenant, scope))
-                .and_where(Expr::col(invite::Column::EmailNorm).equals(ASKED))
-                .and_where(pending())
-                .to_owned();
-            engine.build(&asking_each(chunk.iter().map(String::as_str), one))
-        });
-        for row in conn.query_all_raw(found).await? {
-            found_pending.push(row.try_get_by_index(0)?);
+    asked: &[(TenantId, Scope, String)],
+) -> Result<HashSet<usize>, DbErr> {
+    static INTO_ORG: Asking = Asking::new();
+    static INTO_WORKSPACE: Asking = Asking::new();
+    let (mut into_org, mut into_workspace) = ((vec![], vec![]), (vec![], vec![]));
+    for (place, (tenant, scope, email)) in asked.iter().enumerate() {
+        let (tenant, email) = (Value::from(*tenant), Value::from(email.as_str()));
+        match scope.workspace() {
+            None => {
+                into_org.0.push(place);
+                into_org.1.push([tenant, email]);
+            }
+            Some(id) => {
+                into_workspace.0.push(place);
+                into_workspace.1.push([tenant, email, id.into()]);
+            }
         }
     }
-    Ok(found_pending)
+    let found_in_org = INTO_ORG
+        .each(conn, &into_org.1, |query| query.and_where(found(pending_to_asked(None)).is_not_null()));
+    let found_in_org = found_in_org.await?;
+    let found_in_workspace = INTO_WORKSPACE.each(conn, &into_workspace.1, |query| {
+        query.and_where(found(pending_to_asked(Some(Asking::THIRD))).is_not_null())
+    });
+    let found_in_workspace = found_in_workspace.await?;
+    let in_org = found_in_org.iter().filter_map(|(place, _)| into_org.0.get(*place));
+    let in_workspace = found_in_workspace.iter().filter_map(|(place, _)| into_workspace.0.get(*place));
+    Ok(in_org.chain(in_workspace).copied().collect())
+}
+
+/// The pending invite to the address that is a tuple's second value, of the tenant that is its first.
+fn pending_to_asked(workspace: Option<Asked>) -> SelectStatement {
+    let column = Expr::col(invite::Column::WorkspaceId);
+    Query::select()
+        .column(invite::Column::Id)
+        .from(invite::Entity)
+        .and_where(Expr::col(invite::Column::TenantId).equals(Asking::FIRST))
+        .and_where(workspace.map_or(column.clone().is_null(), |asked| column.equals(asked)))
+        .and_where(Expr::col(invite::Column::EmailNorm).equals(Asking::SECOND))
+        .and_where(pending())
+        .to_owned()
 }

@@ -1,14 +1,16 @@
 //! Finders of several memberships at once: what a user belongs to, and who owns what.
 
-use entity::{Role, TenantId, UserId, WorkspaceId, tenant_member, workspace_member};
+use std::collections::HashSet;
+
+use entity::{Role, TenantId, UserId, WorkspaceId, tenant_member, workspace, workspace_member};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect,
-    sea_query::{Expr, Query},
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect, Value,
+    sea_query::{Expr, Query, SelectStatement},
 };
 
-use crate::store::{
-    filled_chunks,
-    text::{ASKED, Sizes, asking_each},
+use crate::{
+    domain::Standing,
+    store::text::{Asking, found},
 };
 
 /// Owners of the tenant, the longest-standing first.
@@ -104,31 +106,80 @@ pub async fn tenants_of(conn: &impl ConnectionTrait, user: &UserId) -> Result<Ve
     Ok(rows.into_iter().map(|row| (row.tenant_id, row.role)).collect())
 }
 
-/// Those of these people who are members of the tenant, in no order.
+/// The places of those of these people who are members of these tenants.
 ///
 /// # Errors
 /// As any statement.
 pub async fn among(
     conn: &impl ConnectionTrait,
-    tenant: TenantId,
-    users: &[UserId],
-) -> Result<Vec<UserId>, DbErr> {
-    static FIND: Sizes = Sizes::new();
-    let mut members = Vec::new();
-    for chunk in filled_chunks(users) {
-        let values = chunk.iter().map(|user| user.clone().into()).chain([tenant.into()]);
-        let found = FIND.of(chunk.len())?.with(conn, values, |engine| {
-            let one = Query::select()
-                .column(tenant_member::Column::UserId)
-                .from(tenant_member::Entity)
-                .and_where(Expr::col(tenant_member::Column::TenantId).eq(tenant))
-                .and_where(Expr::col(tenant_member::Column::UserId).equals(ASKED))
-                .to_owned();
-            engine.build(&asking_each(chunk.iter().cloned(), one))
-        });
-        for row in conn.query_all_raw(found).await? {
-            members.push(row.try_get_by_index::<String>(0).map(UserId)?);
+    people: &[(TenantId, UserId)],
+) -> Result<HashSet<usize>, DbErr> {
+    static FIND: Asking = Asking::new();
+    let tuples: Vec<[Value; 2]> =
+        people.iter().map(|(tenant, user)| [(*tenant).into(), user.clone().into()]).collect();
+    let members =
+        FIND.each(conn, &tuples, |query| query.and_where(found(role_in_tenant()).is_not_null())).await?;
+    Ok(members.into_iter().map(|(place, _)| place).collect())
+}
+
+/// What people are in tenants and, where one is given, in a workspace, in the order in which they are asked for; and
+/// whether that workspace is there.
+///
+/// # Errors
+/// As any statement.
+pub async fn standings(
+    conn: &impl ConnectionTrait,
+    asked: &[(TenantId, UserId, Option<WorkspaceId>)],
+) -> Result<Vec<(Standing, bool)>, DbErr> {
+    static FIND: Asking = Asking::new();
+    let tuples: Vec<[Value; 3]> = asked
+        .iter()
+        .map(|(tenant, user, workspace)| [(*tenant).into(), user.clone().into(), (*workspace).into()])
+        .collect();
+    let stand = FIND.each(conn, &tuples, |query| {
+        query
+            .expr_as(found(role_in_tenant()), "in_tenant")
+            .expr_as(found(role_in_workspace()), "in_workspace")
+            .expr_as(found(workspace_there()), "workspace_id")
+    });
+    let mut standings = vec![(Standing::default(), false); asked.len()];
+    for (place, row) in stand.await? {
+        let tenant: Option<Role> = row.try_get("", "in_tenant")?;
+        let workspace = row.try_get::<Option<Role>>("", "in_workspace")?.filter(|_| tenant.is_some());
+        if let Some((standing, there)) = standings.get_mut(place) {
+            *standing = Standing { tenant, workspace, ..Standing::default() };
+            *there = row.try_get::<Option<WorkspaceId>>("", "workspace_id")?.is_some();
         }
     }
-    Ok(members)
+    Ok(standings)
+}
+
+/// The role of a tuple's second value in the tenant that is its first.
+fn role_in_tenant() -> SelectStatement {
+    Query::select()
+        .column(tenant_member::Column::Role)
+        .from(tenant_member::Entity)
+        .and_where(Expr::col(tenant_member::Column::TenantId).equals(Asking::FIRST))
+        .and_where(Expr::col(tenant_member::Column::UserId).equals(Asking::SECOND))
+        .to_owned()
+}
+
+/// The role of a tuple's second value in the workspace that is its third.
+fn role_in_workspace() -> SelectStatement {
+    Query::select()
+        .column(workspace_member::Column::Role)
+        .from(workspace_member::Entity)
+        .and_where(Expr::col(workspace_member::Column::WorkspaceId).equals(Asking::THIRD))
+        .and_where(Expr::col(workspace_member::Column::UserId).equals(Asking::SECOND))
+        .to_owned()
+}
+
+/// The workspace that is a tuple's third value, if it is one of the tenant that is its first.
+fn workspace_there() -> SelectStatement {
+    Query::select()
+        .column(workspace::Column::Id)
+        .from(workspace::Entity)
+        .and_where(Expr::col(workspace::Column::Id).equals(Asking::THIRD))
+        .and_where(Expr::col(workspace::Column::TenantId).equals(Asking::FIRST))
+        .to_owned()
 }

@@ -12,7 +12,9 @@ use sea_orm::{
 
 pub use self::{
     listing::{ListMembers, Member, list},
-    lists::{among, has_owner, solely_owned_workspaces, tenant_owners, tenants_of, workspace_roles},
+    lists::{
+        among, has_owner, solely_owned_workspaces, standings, tenant_owners, tenants_of, workspace_roles,
+    },
 };
 use super::{
     Rows,
