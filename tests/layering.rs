@@ -1,7 +1,12 @@
 //! The shape of the code, kept by a test: imports point down only, every file says what it owns and stays
 //! short, all SQL is in `store`, and what a refusal's status is stands in one place.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that meets the unexpected fails")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that meets the unexpected fails"
+)]
 
 use std::{
     collections::BTreeSet,
@@ -234,4 +239,20 @@ fn the_status_of_a_refusal_stands_in_one_place() {
 #[test]
 fn time_and_randomness_come_from_the_domain() {
     assert_only_in(&["domain"], &["SystemTime::now", "Utc::now", "getrandom::", "rand::"]);
+}
+
+#[test]
+fn every_guard_that_mutations_take_out_is_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let guards = fs::read_to_string(root.join("tests/mutations/guards.toml")).unwrap();
+    let guards: toml::Table = toml::from_str(&guards).unwrap();
+    let guards = guards["guard"].as_array().unwrap();
+    assert!(guards.len() > 50);
+    for guard in guards {
+        let text = |key: &str| guard.get(key).map_or("", |text| text.as_str().unwrap());
+        let file = fs::read_to_string(root.join(text("file"))).unwrap_or_default();
+        let place = file.find(text("after")).and_then(|at| file.get(at..));
+        let found = place.is_some_and(|rest| rest.contains(text("find")));
+        assert!(found, "{}: not in {}", text("name"), text("file"));
+    }
 }

@@ -1,16 +1,21 @@
 //! The statements that decide, asked by themselves: each guard in their WHERE is the only thing that a test
 //! here changes, because the code above looks at some of the same facts before or after.
 
-use entity::{InviteStatus, Millis, TenantId, UserId, invite};
+use entity::{InviteStatus, Millis, Role, TenantId, UserId, WorkspaceId, invite, workspace};
 
 use super::{
     Store,
     events::{self, NewEvent, Told},
     examples::pending_invite,
     invites::{self, Acceptance},
+    members::{self, Origin},
     migrate, tenants,
+    users::Sighting,
 };
-use crate::{config::settings, domain::Clock};
+use crate::{
+    config::settings,
+    domain::{Clock, Scope},
+};
 
 /// A new database: a SQLite file, or one in the PostgreSQL that `USHER_TEST_POSTGRES` names.
 async fn store(tenants_of: &[TenantId]) -> Store {
@@ -299,4 +304,82 @@ async fn events_of_several_tenants_are_numbered_each_by_itself_and_whoever_joine
     let nobody = TenantId(uuid::Uuid::now_v7());
     let tx = store.tenants_write(&tenants).await.unwrap();
     assert!(events::append(tx.conn(), vec![told(nobody, &["x"], 0)]).await.is_err());
+}
+
+#[tokio::test]
+async fn what_is_asked_for_many_is_told_of_each_in_its_own_tenant_and_scope() {
+    let (here, elsewhere) = (TenantId(uuid::Uuid::now_v7()), TenantId(uuid::Uuid::now_v7()));
+    let store = store(&[here, elsewhere]).await;
+    let now = store.clock().now();
+    let (mine, theirs) = (WorkspaceId::new(), WorkspaceId::new());
+    let (one, two) = (UserId("u-1".into()), UserId("u-2".into()));
+    let tx = store.tenants_write(&[here, elsewhere]).await.unwrap();
+    let conn = tx.conn();
+    for (tenant, id) in [(here, mine), (elsewhere, theirs)] {
+        let row = workspace::Model {
+            id,
+            tenant_id: tenant,
+            name: "A workspace".into(),
+            slug: None,
+            description: None,
+            metadata: None,
+            external_workspace_id: None,
+            external_user_id: None,
+            configured: false,
+            created_by: None,
+            inserted_at: now,
+            updated_at: now,
+        };
+        super::workspaces::insert(conn, row).await.unwrap();
+    }
+    let since = Origin { added_by: None, invite: None, at: now };
+    for user in [&one, &two] {
+        let (issuer, subject) = ("https://auth.example.test".into(), user.0.clone());
+        let seen = Sighting { id: user.clone(), issuer, subject, email: None, name: None };
+        super::users::upsert(conn, vec![seen], now).await.unwrap();
+    }
+    let tenants =
+        vec![since.in_tenant(here, &one, Role::Admin), since.in_tenant(elsewhere, &two, Role::Owner)];
+    members::join(conn, tenants, vec![since.in_workspace(here, mine, &one, Role::Viewer)]).await.unwrap();
+    let (into_org, into_mine) = ("org@example.com", "mine@example.com");
+    let row = invite::Model { workspace_id: Some(mine), ..pending_invite(here, into_mine, now) };
+    invites::insert(conn, vec![pending_invite(here, into_org, now), row]).await.unwrap();
+
+    // more than one run of statements, the last of them filled up
+    let asked: Vec<_> = [(here, &one), (here, &two), (elsewhere, &one), (elsewhere, &two)]
+        .into_iter()
+        .flat_map(|(tenant, user)| [None, Some(mine), Some(theirs)].map(|id| (tenant, user.clone(), id)))
+        .cycle()
+        .take(12 * 6 - 1)
+        .collect();
+    let told = members::standings(conn, &asked).await.unwrap();
+    assert_eq!(told.len(), asked.len());
+    for ((tenant, user, workspace), (standing, there)) in asked.iter().zip(told) {
+        assert_eq!(standing, members::standing(conn, *tenant, user, *workspace).await.unwrap());
+        let belongs = [(here, Some(mine)), (elsewhere, Some(theirs))].contains(&(*tenant, *workspace));
+        assert_eq!(there, belongs, "{tenant} {workspace:?}");
+    }
+    let people: Vec<_> = asked.iter().map(|(tenant, user, _)| (*tenant, user.clone())).collect();
+    let members = members::among(conn, &people).await.unwrap();
+    for (place, person) in people.iter().enumerate() {
+        assert_eq!(
+            members.contains(&place),
+            [(here, one.clone()), (elsewhere, two.clone())].contains(person)
+        );
+    }
+    let addresses: Vec<_> = [here, elsewhere]
+        .into_iter()
+        .flat_map(|tenant| {
+            [Scope::Org, Scope::Workspace(mine), Scope::Workspace(theirs)].map(|of| (tenant, of))
+        })
+        .flat_map(|(tenant, of)| [into_org, into_mine].map(|norm| (tenant, of, norm.to_owned())))
+        .cycle()
+        .take(12 * 12 - 1)
+        .collect();
+    let pending = invites::pending_among(conn, &addresses).await.unwrap();
+    for (place, address) in addresses.iter().enumerate() {
+        let is = [(here, Scope::Org, into_org), (here, Scope::Workspace(mine), into_mine)];
+        let (tenant, scope, norm) = address;
+        assert_eq!(pending.contains(&place), is.contains(&(*tenant, *scope, norm.as_str())), "{address:?}");
+    }
 }
