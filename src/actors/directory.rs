@@ -27,9 +27,6 @@ use crate::{config::settings, domain::Refusal, priority::give_way, store::Store}
 /// A command that could not begin within this time is not begun: its caller has been answered by then.
 const BEGIN_WITHIN: Duration = Duration::from_secs(7);
 
-/// Commands of a tenant that may be under way while it counts as quiet.
-const QUIET: usize = 4;
-
 /// The write lane of all tenants; clones share it.
 #[derive(Clone)]
 pub struct Lanes {
@@ -264,13 +261,6 @@ impl Lanes {
         }))
     }
 
-    /// Whether hardly anything of this tenant waits.
-    #[must_use]
-    pub fn is_quiet(&self, tenant: TenantId) -> bool {
-        let lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
-        lanes.get(&tenant).is_none_or(|lane| self.unanswered_in(lane) < QUIET)
-    }
-
     /// Whether a command of this tenant, or of any, would find room now. Looked at before anything is spent on a
     /// request; whether there is room is decided when it is queued.
     ///
@@ -305,11 +295,7 @@ impl Lanes {
     /// How many commands of a tenant are not answered yet, for tests that wait for them to come.
     #[cfg(test)]
     pub(super) fn unanswered(&self, tenant: TenantId) -> usize {
-        self.unanswered_in(&self.lane(tenant))
-    }
-
-    fn unanswered_in(&self, lane: &Lane) -> usize {
-        self.settings.queue_per_tenant.saturating_sub(lane.admission.available_permits())
+        self.settings.queue_per_tenant - self.lane(tenant).admission.available_permits()
     }
 
     fn lane(&self, tenant: TenantId) -> Arc<Lane> {

@@ -1,12 +1,12 @@
-//! How many commands a batch of the one writer may hold. As many as are decided within a few milliseconds: whoever asks
-//! next, of whatever tenant, waits for the batch that is being decided.
+//! How many commands a batch of the one writer may hold. As many as are decided and written within a few milliseconds:
+//! whoever asks next, of whatever tenant, waits for the batch under way.
 
 use std::{
     sync::atomic::{AtomicUsize, Ordering},
     time::Duration,
 };
 
-/// How long deciding a batch may take, about.
+/// How long deciding and writing a batch may take, about.
 const LONGEST: Duration = Duration::from_millis(4);
 /// Commands that are worth a commit, however long they take.
 const LEAST: usize = 8;
@@ -29,7 +29,7 @@ impl Pace {
         self.now.load(Ordering::Relaxed)
     }
 
-    /// Learns how long deciding so many commands took: waiting for the disk is not part of it, waiting for a processor is,
+    /// Learns how long deciding and writing so many commands took: waiting for the disk is not part of it, waiting for a processor is,
     /// since whoever comes next waits for that too.
     pub(super) fn note(&self, commands: usize, took: Duration) {
         let each = took.as_micros() / u128::from(u64::try_from(commands).unwrap_or(u64::MAX)).max(1);

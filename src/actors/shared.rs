@@ -68,7 +68,8 @@ impl Shared {
             shared.standings.insert((*tenant, user.clone(), *workspace), standing);
             shared.workspaces.extend(workspace.filter(|_| there).map(|id| (*tenant, id)));
         }
-        let norms: Vec<_> = addresses.iter().map(|(_, _, norm)| norm.clone()).collect();
+        let norms: BTreeSet<_> = addresses.iter().map(|(_, _, norm)| norm.clone()).collect();
+        let norms: Vec<_> = norms.into_iter().collect();
         let held: HashSet<String> = users::held(conn, &norms).await?.into_iter().collect();
         let pending = invites::pending_among(conn, &addresses).await?;
         let free = addresses.into_iter().enumerate();

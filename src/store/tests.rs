@@ -338,8 +338,8 @@ async fn what_is_asked_for_many_is_told_of_each_in_its_own_tenant_and_scope() {
         let seen = Sighting { id: user.clone(), issuer, subject, email: None, name: None };
         super::users::upsert(conn, vec![seen], now).await.unwrap();
     }
-    let tenants =
-        vec![since.in_tenant(here, &one, Role::Admin), since.in_tenant(elsewhere, &two, Role::Owner)];
+    let belongs = [(here, one.clone()), (elsewhere, two.clone()), (elsewhere, one.clone())];
+    let tenants = belongs.iter().map(|(tenant, user)| since.in_tenant(*tenant, user, Role::Admin)).collect();
     members::join(conn, tenants, vec![since.in_workspace(here, mine, &one, Role::Viewer)]).await.unwrap();
     let (into_org, into_mine) = ("org@example.com", "mine@example.com");
     let row = invite::Model { workspace_id: Some(mine), ..pending_invite(here, into_mine, now) };
@@ -356,16 +356,15 @@ async fn what_is_asked_for_many_is_told_of_each_in_its_own_tenant_and_scope() {
     assert_eq!(told.len(), asked.len());
     for ((tenant, user, workspace), (standing, there)) in asked.iter().zip(told) {
         assert_eq!(standing, members::standing(conn, *tenant, user, *workspace).await.unwrap());
-        let belongs = [(here, Some(mine)), (elsewhere, Some(theirs))].contains(&(*tenant, *workspace));
-        assert_eq!(there, belongs, "{tenant} {workspace:?}");
+        let viewer = (*tenant, user, *workspace) == (here, &one, Some(mine));
+        assert_eq!(standing.workspace, viewer.then_some(Role::Viewer), "{tenant} {user:?} {workspace:?}");
+        let is_there = [(here, Some(mine)), (elsewhere, Some(theirs))].contains(&(*tenant, *workspace));
+        assert_eq!(there, is_there, "{tenant} {workspace:?}");
     }
     let people: Vec<_> = asked.iter().map(|(tenant, user, _)| (*tenant, user.clone())).collect();
     let members = members::among(conn, &people).await.unwrap();
     for (place, person) in people.iter().enumerate() {
-        assert_eq!(
-            members.contains(&place),
-            [(here, one.clone()), (elsewhere, two.clone())].contains(person)
-        );
+        assert_eq!(members.contains(&place), belongs.contains(person));
     }
     let addresses: Vec<_> = [here, elsewhere]
         .into_iter()

@@ -39,8 +39,10 @@ impl Command for Taken {
     fn ahead(&self) -> Option<Ahead> {
         match &self.0 {
             Step::Invite(norm) => Some(Ahead::Invite(Scope::Org, (*norm).to_owned(), None)),
-            Step::Join(who) | Step::Stands(who) => {
-                Some(Ahead::Answer(InviteId::new(), UserId((*who).into())))
+            Step::Join(who) => Some(Ahead::Answer(InviteId::new(), UserId((*who).into()))),
+            // as somebody who invites, whose standing is read ahead
+            Step::Stands(who) => {
+                Some(Ahead::Invite(Scope::Org, "stands@example.com".into(), Some(UserId((*who).into()))))
             }
             Step::Promote(_) | Step::Count => None,
         }

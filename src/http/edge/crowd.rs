@@ -1,6 +1,6 @@
 //! Whether a thread that answers requests has fallen behind: what is ready waits for long until it is looked at, and much
-//! is under way already. Then there is no time to find out who asks for what, and changes are refused as they come, but
-//! for those on the own host of a tenant that hardly asks for any. Each thread knows this of itself.
+//! is under way already. Then there is no time to find out who asks for what, and changes are refused as they come.
+//! Each thread knows this of itself.
 
 use std::{
     cell::Cell,

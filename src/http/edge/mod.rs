@@ -153,13 +153,11 @@ fn no_room(req: &ServiceRequest, visit: &Visit, now: Instant) -> Option<Refusal>
         return None;
     }
     let state = state(req)?;
-    let tenant = visit.site.tenant().map(|own| own.id);
-    // whose host it is that hardly anybody asks has not made the crowd
-    if state.crowd.is_too_much(now) && !tenant.is_some_and(|tenant| state.lanes.is_quiet(tenant)) {
+    if state.crowd.is_too_much(now) {
         metrics::counter!("usher_requests_crowded_out_total").increment(1);
         return Some(Refusal::TOO_MUCH_ASKED);
     }
-    state.lanes.require_room(tenant).err()
+    state.lanes.require_room(visit.site.tenant().map(|own| own.id)).err()
 }
 
 /// The headers of every answer, unless the handler chose its own.

@@ -1,7 +1,7 @@
 //! The one statement of every list of invites: what may be seen, narrowed by filters, in one order, from one
 //! place on. What may be seen is a union of branches (a tenant, a workspace, what somebody sent), each with one
 //! status: so every branch walks one index in the order of the list and stops at the limit, and the few rows
-//! that are left are put together.
+//! that are left are put together. What filters leave out is looked at on the way, in the index where it has the column.
 
 use entity::{Delivery, InviteStatus, Millis, Role, TenantId, UserId, WorkspaceId, invite};
 use sea_orm::{

@@ -131,30 +131,29 @@ pub async fn pending_among(
 ) -> Result<HashSet<usize>, DbErr> {
     static INTO_ORG: Asking = Asking::new();
     static INTO_WORKSPACE: Asking = Asking::new();
-    let (mut into_org, mut into_workspace) = ((vec![], vec![]), (vec![], vec![]));
+    let (mut org, mut org_places) = (Vec::new(), Vec::new());
+    let (mut workspace, mut workspace_places) = (Vec::new(), Vec::new());
     for (place, (tenant, scope, email)) in asked.iter().enumerate() {
         let (tenant, email) = (Value::from(*tenant), Value::from(email.as_str()));
         match scope.workspace() {
             None => {
-                into_org.0.push(place);
-                into_org.1.push([tenant, email]);
+                org.push([tenant, email]);
+                org_places.push(place);
             }
             Some(id) => {
-                into_workspace.0.push(place);
-                into_workspace.1.push([tenant, email, id.into()]);
+                workspace.push([tenant, email, id.into()]);
+                workspace_places.push(place);
             }
         }
     }
-    let found_in_org = INTO_ORG
-        .each(conn, &into_org.1, |query| query.and_where(found(pending_to_asked(None)).is_not_null()));
-    let found_in_org = found_in_org.await?;
-    let found_in_workspace = INTO_WORKSPACE.each(conn, &into_workspace.1, |query| {
-        query.and_where(found(pending_to_asked(Some(Asking::THIRD))).is_not_null())
-    });
-    let found_in_workspace = found_in_workspace.await?;
-    let in_org = found_in_org.iter().filter_map(|(place, _)| into_org.0.get(*place));
-    let in_workspace = found_in_workspace.iter().filter_map(|(place, _)| into_workspace.0.get(*place));
-    Ok(in_org.chain(in_workspace).copied().collect())
+    let is_pending = |within| found(pending_to_asked(within)).is_not_null();
+    let org = INTO_ORG.each(conn, &org, |query| query.and_where(is_pending(None))).await?;
+    let within = Some(Asking::THIRD);
+    let workspace =
+        INTO_WORKSPACE.each(conn, &workspace, |query| query.and_where(is_pending(within))).await?;
+    let org = org.iter().filter_map(|(place, _)| org_places.get(*place));
+    let workspace = workspace.iter().filter_map(|(place, _)| workspace_places.get(*place));
+    Ok(org.chain(workspace).copied().collect())
 }
 
 /// The pending invite to the address that is a tuple's second value, of the tenant that is its first.

@@ -164,13 +164,14 @@ fn role_in_tenant() -> SelectStatement {
         .to_owned()
 }
 
-/// The role of a tuple's second value in the workspace that is its third.
+/// The role of a tuple's second value in the workspace that is its third, of the tenant that is its first.
 fn role_in_workspace() -> SelectStatement {
     Query::select()
         .column(workspace_member::Column::Role)
         .from(workspace_member::Entity)
         .and_where(Expr::col(workspace_member::Column::WorkspaceId).equals(Asking::THIRD))
         .and_where(Expr::col(workspace_member::Column::UserId).equals(Asking::SECOND))
+        .and_where(Expr::col(workspace_member::Column::TenantId).equals(Asking::FIRST))
         .to_owned()
 }
 

@@ -116,6 +116,10 @@ fn finding_standing(tenant: TenantId, user: &UserId, workspace: Option<Workspace
             Expr::col((workspace_member::Entity, workspace_member::Column::UserId))
                 .equals((tenant_member::Entity, tenant_member::Column::UserId))
                 .and(
+                    Expr::col((workspace_member::Entity, workspace_member::Column::TenantId))
+                        .equals((tenant_member::Entity, tenant_member::Column::TenantId)),
+                )
+                .and(
                     Expr::col((workspace_member::Entity, workspace_member::Column::WorkspaceId))
                         .eq(workspace),
                 )
